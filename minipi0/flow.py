@@ -1,0 +1,130 @@
+"""Flow matching, and nothing else: the path, its velocity, the loss, and Euler's way back from noise to an action.
+
+Time is the paper's (pi0, arXiv 2410.24164, Sec. IV): tau = 0 is noise, tau = 1 is the action. Released code counts
+the other way, t = 1 - tau.
+
+Axes: B batch, H action horizon, D action dims. Nothing here needs H: toy targets are plain points, (B, D).
+Shapes and dtypes are checked everywhere. Values (tau in [0, 1], everything finite) are checked where that is free, on
+the CPU, and once per call of `euler`; on an accelerator a check in every training step would stall the device.
+"""
+
+import torch
+from torch import Tensor
+
+TAU_MAX = 0.999  # s of the paper's appendix: above 1 - 1/steps no tau is ever asked for, so none needs training
+
+
+def interpolate(actions: Tensor, noise: Tensor, tau: Tensor | float) -> Tensor:
+    """The straight line A^tau = tau * A + (1 - tau) * eps (Sec. IV).
+
+    actions, noise: (B, ..., D). tau: a number, a 0-d tensor or (B,), any float dtype, on any device.
+    Returns (B, ..., D) in the actions' dtype. Raises ValueError for mismatched shapes, tau outside [0, 1], non-finite input.
+    """
+    _check_pair(actions, noise)
+    tau = _per_item(tau, actions)
+    return (tau * actions + (1 - tau) * noise).to(actions.dtype)
+
+
+def velocity_target(actions: Tensor, noise: Tensor) -> Tensor:
+    """d A^tau / d tau = A - eps, the same for every tau. The paper's first versions misprint its sign.
+
+    actions, noise: (B, ..., D). Returns the same shape. Raises ValueError for mismatched shapes and non-finite input.
+    """
+    _check_pair(actions, noise)
+    return (actions - noise).to(actions.dtype)
+
+
+def sample_tau(n: int, generator: torch.Generator | None = None, device: torch.device | str | None = None) -> Tensor:
+    """n values of tau with (s - tau) / s ~ Beta(1.5, 1), s = 0.999 (paper, appendix B): noisy times come more often.
+
+    Beta(a, 1) has the distribution function x^a, so u^(1/a) with uniform u is an exact sample.
+    Returns (n,) float32 in [0, s], mean 0.3996. `device` is where they end up (the generator's, else the CPU).
+    """
+    if n < 0:
+        raise ValueError(f"cannot sample {n} values of tau")
+    u = torch.rand(n, generator=generator, device=generator.device if generator else device)
+    return (TAU_MAX * (1 - u ** (1 / 1.5))).to(device)
+
+
+def loss(velocity: Tensor, actions: Tensor, noise: Tensor, mask: Tensor | None = None, reduction: str = "mean") -> Tensor:
+    """Squared distance of a predicted velocity to A - eps (Sec. IV, the conditional flow-matching loss), in float32 or better.
+
+    velocity, actions, noise: (B, H, D). mask: (B, H), True where the step is real; padded steps do not count.
+    reduction: "mean" over the real entries, or "none" for (B, H, D), zero where padded.
+    Raises ValueError for mismatched shapes, an unknown reduction, a mask without a single real step, non-finite input.
+    """
+    if velocity.shape != actions.shape:
+        raise ValueError(f"velocity has shape {tuple(velocity.shape)}, actions {tuple(actions.shape)}: they must be equal")
+    if reduction not in ("mean", "none"):
+        raise ValueError(f'reduction is "mean" or "none", not {reduction!r}')
+    target = velocity_target(actions, noise)
+    wide = torch.promote_types(target.dtype, torch.float32)  # bf16 squares would lose their sum
+    error = (velocity.to(wide) - target.to(wide)) ** 2
+    if mask is None:
+        return error.mean() if reduction == "mean" else error
+    if mask.shape != actions.shape[:-1]:
+        raise ValueError(f"mask has shape {tuple(mask.shape)}, expected {tuple(actions.shape[:-1])}: one entry per action")
+    if _cheap_to_look(mask) and not mask.any():
+        raise ValueError("the mask marks no step as real: nothing to average over")
+    real = mask.bool()[..., None].expand_as(error)
+    error = error.masked_fill(~real, 0.0)
+    return error.sum() / real.sum() if reduction == "mean" else error
+
+
+def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tensor:
+    """From noise to an action in `steps` equal steps: A <- A + v(A, tau) / steps, tau = 0, 1/steps, ... (Sec. IV).
+
+    velocity: a function (x, tau) -> dx/dtau of x's shape; tau is a 0-d float64 tensor. noise: (B, ..., D).
+    Returns (B, ..., D) in the noise's dtype, or with path=True all of (steps + 1, B, ..., D), noise first.
+    Raises ValueError for steps < 1, non-finite noise, or a velocity of another shape.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, not {steps}")
+    _check_finite("noise", noise, look=True)
+    taus = torch.arange(steps, dtype=torch.float64) / steps
+    if noise.device.type != "mps":  # which knows no float64; 0-d CPU tensors mix with any device
+        taus = taus.to(noise.device)
+    x = noise
+    points = [x]
+    for tau in taus:
+        v = velocity(x, tau)
+        if v.shape != x.shape:
+            raise ValueError(f"velocity returned shape {tuple(v.shape)} for points of shape {tuple(x.shape)}")
+        x = x + v.to(x.dtype) / steps
+        if path:
+            points.append(x)
+    return torch.stack(points) if path else x
+
+
+def _per_item(tau: Tensor | float, x: Tensor) -> Tensor:
+    """tau as a 0-d tensor or (B, 1, ..., 1), in float64 where the device has it, so that 1 - tau loses nothing."""
+    tau = tau if isinstance(tau, Tensor) else torch.tensor(tau, dtype=torch.float64)
+    if tau.ndim > 1 or (tau.ndim == 1 and len(tau) != len(x)):
+        raise ValueError(f"tau has shape {tuple(tau.shape)}, expected a scalar or ({len(x)},), one per item of the batch")
+    if _cheap_to_look(tau) and not ((tau >= 0) & (tau <= 1)).all():
+        raise ValueError(f"tau must lie in [0, 1] (0 is noise, 1 the action), got {tau.min().item():g} … {tau.max().item():g}")
+    if tau.ndim == 0 and tau.device.type == "cpu":
+        return tau.double()
+    tau = tau.to(torch.float32 if x.device.type == "mps" else torch.float64).to(x.device)
+    return tau.reshape(-1, *[1] * (x.ndim - 1)) if tau.ndim else tau
+
+
+def _check_pair(actions: Tensor, noise: Tensor) -> None:
+    if actions.shape != noise.shape:
+        raise ValueError(f"actions have shape {tuple(actions.shape)}, noise {tuple(noise.shape)}: they must be equal")
+    if actions.device != noise.device:
+        raise ValueError(f"actions are on {actions.device}, noise on {noise.device}: move one of them")
+    _check_finite("actions", actions)
+    _check_finite("noise", noise)
+
+
+def _check_finite(name: str, x: Tensor, look: bool = False) -> None:
+    if not x.is_floating_point():
+        raise ValueError(f"{name} must be a floating-point tensor, not {x.dtype}")
+    if (look or _cheap_to_look(x)) and not torch.isfinite(x).all():
+        where = (~torch.isfinite(x)).nonzero()[0].tolist()
+        raise ValueError(f"{name} holds a NaN or an infinity, first at index {where}")
+
+
+def _cheap_to_look(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
