@@ -1,0 +1,60 @@
+"""How good is a set of samples? Energy distance between clouds, energy score of predicted action chunks, intervals.
+
+Axes: M samples per item, B items, H action horizon, D action dims.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def energy_distance(x: Tensor, y: Tensor) -> float:
+    """2 E|x - y| - E|x - x'| - E|y - y'| between two clouds, Euclidean, no square root (Szekely & Rizzo, 2013).
+
+    x: (N, D), y: (M, D). Zero in expectation if and only if both come from the same distribution; the two self terms leave out
+    a point's distance to itself, so that the estimate is unbiased (and can dip a little below 0).
+    Raises ValueError for other shapes or fewer than two points.
+    """
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
+        raise ValueError(f"expected (N, D) and (M, D) with at least two points each, got {tuple(x.shape)} and {tuple(y.shape)}")
+    x, y = x.double(), y.double()
+    within = [torch.pdist(cloud).mean() for cloud in (x, y)]
+    return (2 * torch.cdist(x, y).mean() - within[0] - within[1]).item()
+
+
+def energy_score(samples: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
+    """Energy score of sampled action chunks, a proper score: lower is better, in expectation lowest for the true distribution
+    (Gneiting & Raftery, 2007, eq. 21).
+
+    Per item: mean_i |y_i - a| - 1/2 mean_{i != j} |y_i - y_j|, where |.| is the root mean square over real entries.
+    samples: (M, B, H, D), M >= 1 (a single sample, a point forecast, has no second term). actions: (B, H, D).
+    mask: (B, H), True where the step is real. Returns (B,) float64, NaN for items without a single real step.
+    Raises ValueError for mismatched shapes.
+    """
+    if samples.shape[1:] != actions.shape or mask.shape != actions.shape[:2]:
+        raise ValueError(
+            f"samples (M, B, H, D), actions (B, H, D) and mask (B, H) do not fit: "
+            f"{tuple(samples.shape)}, {tuple(actions.shape)}, {tuple(mask.shape)}"
+        )
+    m, _, _, d = samples.shape
+    real = mask.bool().to(torch.float64)[..., None]  # (B, H, 1)
+    count = real.sum(dim=(1, 2)) * d  # (B,)
+    flat = ((samples.double() - actions.double()) * real).flatten(2).transpose(0, 1)  # (B, M, H*D), the demonstration at 0
+    to_demo = flat.norm(dim=-1).mean(dim=1)  # (B,)
+    between = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").sum(dim=(1, 2)) / max(m * (m - 1), 1)
+    return (to_demo - between / 2) / count.sqrt()
+
+
+def bootstrap_interval(values, groups=None, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Mean of `values` (N,) and its percentile-bootstrap interval, resampling whole `groups` (N,), for instance episodes:
+    the frames of one episode are no independent trials. Returns (mean, low, high)."""
+    values = np.asarray(values, dtype=float)
+    groups = np.arange(len(values)) if groups is None else np.asarray(groups)
+    if len(values) == 0 or len(values) != len(groups):
+        raise ValueError(f"{len(values)} values and {len(groups)} groups: both must be equally many, and at least one")
+    _, index = np.unique(groups, return_inverse=True)
+    totals, counts = np.bincount(index, values), np.bincount(index)
+    draws = np.random.default_rng(seed).integers(len(totals), size=(resamples, len(totals)))
+    means = totals[draws].sum(1) / counts[draws].sum(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(values.mean()), float(low), float(high)
