@@ -11,15 +11,18 @@ from torch import Tensor
 def energy_distance(x: Tensor, y: Tensor) -> float:
     """2 E|x - y| - E|x - x'| - E|y - y'| between two clouds, Euclidean, no square root (Szekely & Rizzo, 2013).
 
-    x: (N, D), y: (M, D). Zero in expectation if and only if both come from the same distribution; the two self terms leave out
-    a point's distance to itself, so that the estimate is unbiased (and can dip a little below 0).
-    Raises ValueError for other shapes or fewer than two points.
+    x: (N, D), y: (M, D). Never negative, 0 for equal clouds (in 1-D the square of scipy.stats.energy_distance). Two fresh samples
+    of one distribution do not reach 0: their floor is about E|x - x'| (1/N + 1/M), since the self terms count |x_i - x_i| = 0.
+    Raises ValueError for other shapes.
     """
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
-        raise ValueError(f"expected (N, D) and (M, D) with at least two points each, got {tuple(x.shape)} and {tuple(y.shape)}")
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not len(x) or not len(y):
+        raise ValueError(f"expected points (N, D) and (M, D), got {tuple(x.shape)} and {tuple(y.shape)}")
     x, y = x.double(), y.double()
-    within = [torch.pdist(cloud).mean() for cloud in (x, y)]
-    return (2 * torch.cdist(x, y).mean() - within[0] - within[1]).item()
+
+    def mean_distance(a, b):
+        return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").mean()
+
+    return (2 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y)).item()
 
 
 def energy_score(samples: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
