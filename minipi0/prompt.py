@@ -1,0 +1,50 @@
+"""The instruction as tokens: one rule for every tokenizer (openpi's PaligemmaTokenizer).
+
+Strip, `_` and newlines to spaces; BOS, the text, then "\\n" tokenised by itself: PaliGemma was trained with it as the mark where
+the answer starts. Padding goes to the right.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerBase
+
+LENGTH = 48  # tokens; what the released pi0 pads to
+
+
+@cache
+def byte_tokenizer() -> PreTrainedTokenizerBase:
+    """A token per byte, no files: the mini model's tokenizer. 260 ids: padding 0, end 1, unknown 2, bytes 3 … 258, BOS 259."""
+    return ByT5Tokenizer(extra_ids=0, bos_token="<s>")
+
+
+@cache
+def paligemma_tokenizer() -> PreTrainedTokenizerBase:
+    """The tokenizer of the released model, from the Hugging Face Hub. The repository is gated: accept its licence there and log in."""
+    return AutoTokenizer.from_pretrained("google/paligemma-3b-pt-224")
+
+
+def tokenize(texts: list[str], length: int | None = LENGTH, tokenizer: PreTrainedTokenizerBase | None = None) -> tuple[Tensor, Tensor]:
+    """Prompts as token ids: (tokens (B, L) int64, token_mask (B, L) bool, True where real).
+
+    length: L, or None for that of the longest prompt. tokenizer: by default the byte tokenizer.
+    Raises ValueError when a prompt is longer than `length`: a cut instruction would silently be another one.
+    """
+    if isinstance(texts, str):
+        raise ValueError(f"expected a list of prompts, got the single text {texts!r}")
+    tokenizer = tokenizer or byte_tokenizer()
+    cleaned = [text.strip().replace("_", " ").replace("\n", " ") for text in texts]
+    newline = tokenizer.encode("\n", add_special_tokens=False)
+    rows = [[tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False), *newline] for text in cleaned]
+    longest = max(map(len, rows), default=0)
+    length = longest if length is None else length
+    if longest > length:
+        text = max(zip(rows, cleaned, strict=True), key=lambda pair: len(pair[0]))[1]
+        raise ValueError(f"the prompt {text!r} has {longest} tokens, more than length={length}: shorten it or raise the length")
+    tokens = torch.zeros(len(rows), length, dtype=torch.int64)
+    mask = torch.zeros(len(rows), length, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = True
+    return tokens, mask
