@@ -57,17 +57,16 @@ def loss(velocity: Tensor, actions: Tensor, noise: Tensor, mask: Tensor | None =
         raise ValueError(f"velocity has shape {tuple(velocity.shape)}, actions {tuple(actions.shape)}: they must be equal")
     if reduction not in ("mean", "none"):
         raise ValueError(f'reduction is "mean" or "none", not {reduction!r}')
-    target = velocity_target(actions, noise)
-    wide = torch.promote_types(target.dtype, torch.float32)  # bf16 squares would lose their sum
-    error = (velocity.to(wide) - target.to(wide)) ** 2
+    wide = torch.promote_types(actions.dtype, torch.float32)  # bf16 would round the target and lose the sum
+    error = velocity.to(wide) - velocity_target(actions.to(wide), noise.to(wide))
     if mask is None:
-        return error.mean() if reduction == "mean" else error
+        return (error**2).mean() if reduction == "mean" else error**2
     if mask.shape != actions.shape[:-1]:
         raise ValueError(f"mask has shape {tuple(mask.shape)}, expected {tuple(actions.shape[:-1])}: one entry per action")
     if _cheap_to_look(mask) and not mask.any():
         raise ValueError("the mask marks no step as real: nothing to average over")
     real = mask.bool()[..., None].expand_as(error)
-    error = error.masked_fill(~real, 0.0)
+    error = error.masked_fill(~real, 0.0) ** 2  # filled before squaring: an infinity at a padded step must not reach the gradient
     return error.sum() / real.sum() if reduction == "mean" else error
 
 
@@ -76,10 +75,10 @@ def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tenso
 
     velocity: a function (x, tau) -> dx/dtau of x's shape; tau is a 0-d float64 tensor. noise: (B, ..., D).
     Returns (B, ..., D) in the noise's dtype, or with path=True all of (steps + 1, B, ..., D), noise first.
-    Raises ValueError for steps < 1, non-finite noise, or a velocity of another shape.
+    Raises ValueError for steps < 1 or not whole, non-finite noise, or a velocity of another shape.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, not {steps}")
+    if steps < 1 or steps != int(steps):
+        raise ValueError(f"steps must be a whole number of at least 1, not {steps}")
     _check_finite("noise", noise, look=True)
     taus = torch.arange(steps, dtype=torch.float64) / steps
     if noise.device.type != "mps":  # which knows no float64; 0-d CPU tensors mix with any device
@@ -97,16 +96,14 @@ def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tenso
 
 
 def _per_item(tau: Tensor | float, x: Tensor) -> Tensor:
-    """tau as a 0-d tensor or (B, 1, ..., 1), in float64 where the device has it, so that 1 - tau loses nothing."""
+    """tau as (1, 1, ..., 1) or (B, 1, ..., 1), in float64 where the device has it: the path is then rounded only once, to its dtype."""
     tau = tau if isinstance(tau, Tensor) else torch.tensor(tau, dtype=torch.float64)
     if tau.ndim > 1 or (tau.ndim == 1 and len(tau) != len(x)):
         raise ValueError(f"tau has shape {tuple(tau.shape)}, expected a scalar or ({len(x)},), one per item of the batch")
     if _cheap_to_look(tau) and not ((tau >= 0) & (tau <= 1)).all():
         raise ValueError(f"tau must lie in [0, 1] (0 is noise, 1 the action), got {tau.min().item():g} … {tau.max().item():g}")
-    if tau.ndim == 0 and tau.device.type == "cpu":
-        return tau.double()
     tau = tau.to(torch.float32 if x.device.type == "mps" else torch.float64).to(x.device)
-    return tau.reshape(-1, *[1] * (x.ndim - 1)) if tau.ndim else tau
+    return tau.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _check_pair(actions: Tensor, noise: Tensor) -> None:
