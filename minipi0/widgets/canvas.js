@@ -1,0 +1,195 @@
+// What all widgets share: a plane to draw on, points to drag, native controls, and state that follows to Python.
+// Python puts this text, and the constant COLOUR (what a colour means, plots/style.py), in front of each widget's own file.
+// The model holds all state; whatever changes it asks for a redraw, and the next animation frame draws everything anew.
+
+function element(parent, tag, attributes = {}, text = "") {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.textContent = text;
+  parent.append(node);
+  return node;
+}
+
+// One view of a widget. `draw(view)` is called at most once a frame, after `view.redraw()`.
+function openView(model, el, { label, extent, draw }) {
+  const root = element(el, "div", { class: "m0" });
+  const plane = element(root, "div", { class: "m0-plane" });
+  const canvas = element(plane, "canvas", { role: "img", "aria-label": label });
+  const side = element(root, "div", { class: "m0-side" });
+  const view = { model, root, plane, canvas, side, extent, ctx: canvas.getContext("2d"), onClose: [], places: [] };
+  let frame = 0;
+
+  view.redraw = () => { frame ||= requestAnimationFrame(paint); };
+  function paint() {
+    frame = 0;
+    const size = canvas.clientWidth, dpr = window.devicePixelRatio || 1;
+    if (!size) return; // hidden: the ResizeObserver calls again
+    if (canvas.width !== Math.round(size * dpr)) canvas.width = canvas.height = Math.round(size * dpr);
+    view.size = size;
+    view.ink = getComputedStyle(root).color; // the theme's text colour
+    view.ctx.setTransform(dpr, 0, 0, dpr, 0, 0); // draw in CSS pixels, sharp on any screen
+    view.ctx.clearRect(0, 0, size, size);
+    for (const place of view.places) place();
+    draw(view);
+  }
+
+  // plane coordinates (-extent … extent, second axis up) <-> pixels
+  view.px = ([x, y]) => [(x / extent + 1) * view.size / 2, (1 - y / extent) * view.size / 2];
+  view.at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [((event.clientX - box.left) / box.width * 2 - 1) * extent, (1 - (event.clientY - box.top) / box.height * 2) * extent];
+  };
+
+  // Set traits now; tell Python at most ten times a second, and always of the last value.
+  let timer = 0;
+  const save = () => { timer = 0; model.save_changes(); };
+  view.set = (values) => {
+    for (const [name, value] of Object.entries(values)) model.set(name, value);
+    timer ||= setTimeout(save, 100);
+  };
+  view.on = (target, event, listener) => { // a listener that goes when the view goes
+    const [add, remove] = target === model ? ["on", "off"] : ["addEventListener", "removeEventListener"];
+    target[add](event, listener);
+    view.onClose.push(() => target[remove](event, listener));
+  };
+
+  // JupyterLab would take arrow keys, Space and letters for itself; Ctrl-S and the like stay its own.
+  view.on(root, "keydown", (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); });
+  view.on(model, "change", view.redraw);
+  view.on(root, "transitionend", view.redraw);
+  view.on(window, "resize", view.redraw); // also a change of zoom
+  const observer = new ResizeObserver(view.redraw);
+  observer.observe(canvas);
+  view.close = () => {
+    cancelAnimationFrame(frame);
+    if (timer) { clearTimeout(timer); save(); }
+    observer.disconnect();
+    for (const undo of view.onClose) undo();
+    root.remove();
+  };
+  view.redraw();
+  return view;
+}
+
+// A point that is dragged with the mouse or moved with arrow keys (Shift: finer). trait: a name of a pair in the model.
+function addHandle(view, { trait, name, colour }) {
+  const { model, extent } = view;
+  const limit = extent * 0.97;
+  const node = element(view.plane, "div", { class: "m0-handle", role: "slider", tabindex: 0, "aria-roledescription": "point in the plane",
+    "aria-label": `${name}: arrow keys move it, Shift for small steps`, "aria-valuemin": -limit, "aria-valuemax": limit });
+  node.title = `${name}: drag it, or focus it and use the arrow keys`;
+  node.style.background = colour;
+  const move = (point) => view.set({ [trait]: point.map((c) => Math.round(Math.max(-limit, Math.min(limit, c)) * 100) / 100) });
+  let held = false;
+  node.addEventListener("pointerdown", (event) => { held = true; node.setPointerCapture(event.pointerId); });
+  node.addEventListener("pointermove", (event) => { if (held) move(view.at(event)); });
+  for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { held = false; });
+  node.addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!way) return;
+    event.preventDefault(); // no scrolling
+    const [x, y] = model.get(trait), step = event.shiftKey ? 0.02 : 0.1;
+    move([x + way[0] * step, y + way[1] * step]);
+  });
+  view.places.push(() => {
+    const [left, top] = view.px(model.get(trait));
+    Object.assign(node.style, { left: `${left}px`, top: `${top}px` });
+    node.setAttribute("aria-valuenow", model.get(trait)[0]);
+    node.setAttribute("aria-valuetext", pair(model.get(trait)));
+  });
+  return node;
+}
+
+// A native range input bound to a trait: keyboards, screen readers and touch already know it.
+function addSlider(view, { trait, name, min, max, step, digits = 2, onInput = () => {} }) {
+  const row = element(view.side, "label", { class: "m0-row" });
+  element(row, "span", {}, name);
+  const input = element(row, "input", { type: "range", min, max, step, "aria-label": name });
+  const output = element(row, "output");
+  input.addEventListener("input", () => { view.set({ [trait]: Number(input.value) }); onInput(); });
+  view.places.push(() => {
+    const value = view.model.get(trait);
+    if (Number(input.value) !== value) input.value = value;
+    output.textContent = value.toFixed(digits);
+    input.setAttribute("aria-valuetext", output.textContent);
+  });
+  return input;
+}
+
+// A native drop-down bound to a trait. options: {value: text}.
+function addChoice(view, { trait, name, options }) {
+  const row = element(view.side, "label", { class: "m0-row" });
+  element(row, "span", {}, name);
+  const select = element(row, "select", { "aria-label": name });
+  for (const [value, text] of Object.entries(options)) element(select, "option", { value }, text);
+  select.addEventListener("change", () => view.set({ [trait]: select.value }));
+  view.places.push(() => { select.value = view.model.get(trait); });
+  return select;
+}
+
+// A table of numbers beside the picture. rows: [text, colour or ""], a letter after "^" is raised. Returns fill([...strings]).
+function addTable(view, rows) {
+  const table = element(view.side, "table");
+  const cells = rows.map(([text, colour]) => {
+    const row = element(table, "tr"), head = element(row, "td");
+    if (colour) element(head, "span", { class: "m0-key" }).style.background = colour;
+    text.split("^").forEach((part, i) => (i ? head.append(element(head, "sup", {}, part[0]), part.slice(1)) : head.append(part)));
+    return element(row, "td");
+  });
+  return (values) => values.forEach((value, i) => { cells[i].textContent = value; });
+}
+
+const minus = (text) => text.replace("-", "−");
+const number = (value, digits = 2) => minus(Number(value).toFixed(digits));
+const pair = (point) => `(${number(point[0])}, ${number(point[1])})`;
+
+function drawAxes(view, ticks = [-3, -2, -1, 0, 1, 2, 3]) {
+  const { ctx, size, ink } = view;
+  Object.assign(ctx, { strokeStyle: ink, fillStyle: ink, lineWidth: 1, font: "11px sans-serif" });
+  for (const t of ticks) {
+    const [x, y] = view.px([t, t]).map((p) => Math.round(p) + 0.5);
+    ctx.globalAlpha = t === 0 ? 0.3 : 0.1;
+    ctx.beginPath(); ctx.moveTo(x, 0); ctx.lineTo(x, size); ctx.moveTo(0, y); ctx.lineTo(size, y); ctx.stroke();
+    ctx.globalAlpha = 0.7;
+    ctx.textAlign = "center"; ctx.textBaseline = "bottom"; ctx.fillText(minus(`${t}`), x, size - 2);
+    ctx.textAlign = "left"; ctx.textBaseline = "middle"; if (t !== ticks[0]) ctx.fillText(minus(`${t}`), 3, y);
+  }
+  ctx.globalAlpha = 1;
+}
+
+function drawLine(view, points, colour, width = 2, dash = []) {
+  const { ctx } = view;
+  Object.assign(ctx, { strokeStyle: colour, lineWidth: width, lineJoin: "round" });
+  ctx.setLineDash(dash);
+  ctx.beginPath();
+  for (const point of points) ctx.lineTo(...view.px(point));
+  ctx.stroke();
+  ctx.setLineDash([]);
+}
+
+function drawDot(view, point, colour, radius = 5) {
+  const { ctx } = view;
+  ctx.fillStyle = colour;
+  ctx.beginPath(); ctx.arc(...view.px(point), radius, 0, 2 * Math.PI); ctx.fill();
+}
+
+// An arrow from a point along a vector, both in plane units.
+function drawArrow(view, [x, y], [dx, dy], colour, width = 2.5, head = 9) {
+  const { ctx } = view;
+  const [x0, y0] = view.px([x, y]), [x1, y1] = view.px([x + dx, y + dy]);
+  const length = Math.hypot(x1 - x0, y1 - y0), angle = Math.atan2(y1 - y0, x1 - x0), h = Math.min(head, length);
+  const back = (turn) => [x1 - h * Math.cos(angle + turn), y1 - h * Math.sin(angle + turn)];
+  Object.assign(ctx, { strokeStyle: colour, fillStyle: colour, lineWidth: width });
+  ctx.beginPath(); ctx.moveTo(x0, y0); ctx.lineTo(x1 - 0.7 * h * Math.cos(angle), y1 - 0.7 * h * Math.sin(angle)); ctx.stroke();
+  ctx.beginPath(); ctx.moveTo(x1, y1); ctx.lineTo(...back(0.45)); ctx.lineTo(...back(-0.45)); ctx.fill();
+}
+
+// A label beside a point, `offset` pixels away; what follows a "^" is set as a superscript.
+function drawText(view, point, text, [right, down] = [12, -10]) {
+  const { ctx, size } = view, [base, above] = text.split("^"), [x0, y0] = view.px(point);
+  const x = Math.max(12, Math.min(size - 24, x0 + right)), y = Math.max(12, Math.min(size - 12, y0 + down));
+  Object.assign(ctx, { font: "italic 15px serif", fillStyle: view.ink, textAlign: "center", textBaseline: "middle" });
+  ctx.fillText(base, x, y);
+  ctx.font = "italic 11px serif";
+  if (above) ctx.fillText(above, x + 9, y - 6);
+}
