@@ -1,0 +1,53 @@
+"""The machinery behind the exercises: right, wrong, broken, not tried, unknown."""
+
+import pytest
+
+from minipi0 import exercises
+
+
+@pytest.fixture
+def number():
+    @exercises.exercise("99.1")
+    def one(answer):
+        return None if answer == 42 else f"{answer} is not 42"
+
+    yield "99.1"
+    del exercises._checks["99.1"]
+
+
+def test_a_right_answer(number, capsys):
+    assert exercises.check(number, 42) is True
+    assert capsys.readouterr().out == "✓ Exercise 99.1: right.\n"
+
+
+def test_a_wrong_answer_is_told_why(number, capsys):
+    assert exercises.check(number, 41) is False
+    assert capsys.readouterr().out == "✗ Exercise 99.1: 41 is not 42\n"
+
+
+@pytest.mark.parametrize("untouched", [..., None])
+def test_an_untouched_answer_is_not_wrong(number, capsys, untouched):
+    assert exercises.check(number, untouched) is False
+    assert "not tried yet" in capsys.readouterr().out
+
+
+def test_the_answers_own_error_is_shown_not_raised(capsys):
+    @exercises.exercise("99.2")
+    def calls_the_answer(answer):
+        answer(0)
+
+    try:
+        assert exercises.check("99.2", lambda x: 1 / x) is False
+        assert "your code stopped with ZeroDivisionError: division by zero" in capsys.readouterr().out
+    finally:
+        del exercises._checks["99.2"]
+
+
+def test_an_unknown_exercise_of_a_known_notebook():
+    with pytest.raises(KeyError):
+        exercises.check("01.99", 1)
+
+
+def test_an_unknown_notebook():
+    with pytest.raises((KeyError, ModuleNotFoundError)):
+        exercises.check("98.1", 1)
