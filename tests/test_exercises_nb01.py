@@ -50,7 +50,7 @@ WRONG = [
     ("01.4", (0.6, 0.2, 0.5), "released code's t"),
     ("01.4", (0.5, 0.2, 0.5), "at which tau"),
     ("01.4", (0.4, 0.6, 0.5), "either line"),
-    ("01.4", (0.4, 0.2, 3), "one of the two pairs"),
+    ("01.4", (0.4, 0.2, 3), "one of the pairs"),
     ("01.4", (0.4, 0.2, 1), "the sum"),
     ("01.4", (0.4, 0.2, 0), "which single number"),
     ("01.4", "0.4", "give 3 numbers"),

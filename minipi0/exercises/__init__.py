@@ -28,11 +28,12 @@ def check(number: str, answer=...) -> bool:
     """
     if number not in _checks:
         importlib.import_module(f"minipi0.exercises.nb{number.split('.')[0]}")
+    judge = _checks[number]
     if answer is ... or answer is None:
         print(f"Exercise {number}: not tried yet. Replace the ... above, run its cell, then this one again.")
         return False
     try:
-        wrong = _checks[number](answer)
+        wrong = judge(answer)
     except Exception as error:  # the reader's own code may raise anything: show it as an answer, not as a traceback
         wrong = f"your code stopped with {type(error).__name__}: {error}"
     print(f"✗ Exercise {number}: {wrong}" if wrong else f"✓ Exercise {number}: right.")

@@ -27,7 +27,7 @@ def where_and_how_fast(answer):
         return values
     position, early, late = values
     if _near(position, 2):
-        return "2 is where the point is at tau = 0.75. At tau = 0 it is noise, at tau = 1 the action: at 0.25 it has gone a quarter of the way."
+        return "2 is where the point is at tau = 0.75. tau = 0 is noise, 1 the action: at 0.25 it has gone a quarter of the way."
     if not _near(position, 0):
         return f"at tau = 0.25 the point is not at {position:g}: put A = 3, eps = -1 into A^tau = tau A + (1 - tau) eps."
     if _near(early, -4) or _near(late, -4):
@@ -106,7 +106,7 @@ def where_two_lines_meet(answer):
     if not _near(x, 0.2):
         return "the moment is right. Put tau = 0.4 into either line."
     if _near(velocity, 3) or _near(velocity, -2):
-        return "that is the velocity of one of the two pairs. The network sees only (x, tau), the same for both: what single answer costs least?"
+        return "that is the velocity of one of the pairs. The network sees only (x, tau), the same for both: which one answer costs least?"
     if _near(velocity, 1):
         return "that is the sum of both velocities. Squared error is least at their mean."
     if not _near(velocity, 0.5):
