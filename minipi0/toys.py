@@ -1,0 +1,301 @@
+"""Toy problems with known answers: 2-D targets whose velocity is known in closed form, and an obstacle to drive around.
+
+With them one can tell what a network got wrong (compare it with the exact field) from what a method gets wrong (run it
+with the exact field). Time is the paper's: tau = 0 is noise, tau = 1 is data.
+
+Axes: B batch, D dims of a point (for the obstacle's chunks 16 way-points x 2), K components of a mixture.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from minipi0 import flow
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixture:
+    """K round Gaussians of one width, and what flow matching from N(0, I) towards them must learn, in closed form.
+
+    means: (K, D), anything torch.as_tensor takes. std: > 0, the same for all. weights: (K,), by default equal; normalised to sum 1.
+    Kept as float64. Raises ValueError for other shapes, std <= 0, negative or all-zero weights, non-finite numbers.
+
+    Given component k, data A and point A^tau = tau A + (1 - tau) eps are jointly Gaussian, and with
+    s_k^2 = tau^2 std^2 + (1 - tau)^2, the variance of A^tau, the usual conditioning gives
+
+        E[A - eps | x, k] = mean_k + (tau std^2 - (1 - tau)) / s_k^2 * (x - tau mean_k),    Var[A - eps | x, k] = std^2 / s_k^2 per dim.
+    """
+
+    means: Tensor
+    std: float
+    weights: Tensor | None = None
+
+    def __post_init__(self):
+        means = torch.as_tensor(self.means, dtype=torch.float64).detach().cpu()
+        if means.ndim != 2 or 0 in means.shape or not torch.isfinite(means).all():
+            raise ValueError(f"means must be finite numbers of shape (K, D), got shape {tuple(means.shape)}")
+        std = float(self.std)
+        if not 0 < std < float("inf"):
+            raise ValueError(f"std must be a positive number, got {std:g}")
+        weights = torch.ones(len(means)) if self.weights is None else torch.as_tensor(self.weights)
+        weights = weights.detach().double().cpu()
+        if weights.shape != means.shape[:1]:
+            raise ValueError(f"weights have shape {tuple(weights.shape)}, expected ({len(means)},), one per mean")
+        if not torch.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
+            raise ValueError(f"weights must be finite, not negative, and not all zero, got {weights.tolist()}")
+        for name, value in (("means", means), ("std", std), ("weights", weights / weights.sum())):
+            object.__setattr__(self, name, value)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of the whole mixture, (D,)."""
+        return self.weights @ self.means
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n points, (n, D) float32, on the CPU. Raises ValueError for n < 1."""
+        if n < 1:
+            raise ValueError(f"cannot draw {n} samples")
+        which = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        return (self.means[which] + self.std * torch.randn(n, self.means.shape[1], generator=generator, dtype=torch.float64)).float()
+
+    def velocity(self, x: Tensor, tau: Tensor | float) -> Tensor:
+        """The marginal velocity E[A - eps | A^tau = x], exactly: what a perfect network of flow matching predicts.
+
+        x: (B, D). tau: a number, a 0-d tensor or (B,), in [0, 1]. Computed in float64, returned (B, D) in x's dtype.
+        Raises ValueError for other shapes, tau outside [0, 1], non-finite input.
+        """
+        share, velocity, _ = self._components(x, tau)
+        return (share[..., None] * velocity).sum(1).to(x.dtype)
+
+    def target_variance(self, x: Tensor, tau: Tensor | float) -> Tensor:
+        """Trace of Cov[A - eps | A^tau = x]: the squared error that no network can get rid of at that point.
+
+        x, tau: as for `velocity`. Returns (B,) in x's dtype, summed over the D dims. (flow.loss averages over them: divide by D.)
+        """
+        share, velocity, within = self._components(x, tau)
+        mean = (share[..., None] * velocity).sum(1, keepdim=True)
+        between = (share * ((velocity - mean) ** 2).sum(-1)).sum(1)  # the components disagree
+        return (x.shape[1] * within + between).to(x.dtype)
+
+    def occupancy(self, x: Tensor, radius: float = 3.0) -> Tensor:
+        """Share of the points x (B, D) that lie within `radius` std of each mean, (K,). In 2-D, 98.9 % of true samples lie within 3."""
+        near = torch.cdist(x.double().cpu(), self.means) < radius * self.std
+        return near.double().mean(0)
+
+    def modes_found(self, x: Tensor) -> int:
+        """How many components got at least a quarter of the samples that are due to them."""
+        return int((self.occupancy(x) >= self.weights / 4).sum())
+
+    def _components(self, x: Tensor, tau: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+        """Per component: its posterior share (B, K), its velocity (B, K, D), and its variance per dim, () or (B,)."""
+        if x.ndim != 2 or x.shape[1] != self.means.shape[1]:
+            raise ValueError(f"x has shape {tuple(x.shape)}, expected (B, {self.means.shape[1]})")
+        if not x.is_floating_point() or not torch.isfinite(x).all():
+            raise ValueError("x must hold finite floating-point numbers")
+        tau = torch.as_tensor(tau, dtype=torch.float64, device=x.device)
+        if tau.ndim > 1 or (tau.ndim == 1 and len(tau) != len(x)):
+            raise ValueError(f"tau has shape {tuple(tau.shape)}, expected a scalar or ({len(x)},)")
+        if not ((tau >= 0) & (tau <= 1)).all():
+            raise ValueError("tau must lie in [0, 1]: 0 is noise, 1 is data")
+        means, weights = self.means.to(x.device), self.weights.to(x.device)
+        variance = tau**2 * self.std**2 + (1 - tau) ** 2  # s_k^2, () or (B,)
+        tau, spread = tau[..., None, None], variance[..., None, None]  # for (B, K, D)
+        offset = x.double()[:, None] - tau * means  # (B, K, D)
+        share = torch.softmax(weights.log() - (offset**2).sum(-1) / (2 * spread[..., 0]), dim=1)
+        velocity = means + (tau * self.std**2 - (1 - tau)) / spread * offset
+        return share, velocity, self.std**2 / variance
+
+
+def ring(modes: int = 8, radius: float = 2.0, std: float = 0.15) -> GaussianMixture:
+    """`modes` Gaussians evenly spaced on a circle. Their mean is the empty centre: no sample should ever be there."""
+    if modes < 1:
+        raise ValueError(f"a ring needs at least one mode, not {modes}")
+    angle = torch.arange(modes, dtype=torch.float64) * (2 * torch.pi / modes)
+    return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), std)
+
+
+def two_moons(points: int = 16, std: float = 0.12) -> GaussianMixture:
+    """Two interleaved half circles, as `points` Gaussians along each, centred on the origin."""
+    if points < 2:
+        raise ValueError(f"a moon needs at least two points, not {points}")
+    angle = torch.linspace(0, torch.pi, points, dtype=torch.float64)
+    upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], 1)
+    return GaussianMixture(1.5 * torch.cat([upper, -upper]), std)
+
+
+def obstacle_points(points: int = 7, std: float = 0.12) -> GaussianMixture:
+    """Where the demonstrations of `obstacle` are on their way past the disc: one band of points on its left, one on its right."""
+    if points < 2:
+        raise ValueError(f"a band needs at least two points, not {points}")
+    x = torch.linspace(-1, 1, points, dtype=torch.float64)
+    y = 0.85 * torch.cos(torch.pi / 4 * x)
+    return GaussianMixture(torch.cat([torch.stack([x, y], 1), torch.stack([x, -y], 1)]), std)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """A disc at the origin between a start on its left and a goal on its right; a path is a chunk of way-points, (B, 16, 2).
+
+    Half of the demonstrations pass with the disc on their right hand (they pass "left", y > 0), half on the other side.
+    Both are right; their average is not.
+    """
+
+    radius: float = 0.4
+    clearance: float = 0.15  # demonstrations stay at least this far from the disc
+    start: tuple[float, float] = (-2.0, 0.0)
+    goal: tuple[float, float] = (2.0, 0.0)
+    horizon: int = 16
+
+    def demonstrations(self, n: int, generator: torch.Generator | None = None, left_closed: Tensor | None = None) -> Tensor:
+        """n demonstrated paths from start to goal, (n, 16, 2) float32: a sine arch of random height and lean, on a random side.
+
+        left_closed: (n,), the observation of the conditional task. Where it is true, only the right side is demonstrated:
+        one right answer instead of two. Raises ValueError for n < 1 or another shape.
+        """
+        if n < 1:
+            raise ValueError(f"cannot draw {n} demonstrations")
+        if left_closed is not None and left_closed.shape != (n,):
+            raise ValueError(f"left_closed has shape {tuple(left_closed.shape)}, expected ({n},), one per demonstration")
+        side, height, lean = torch.rand(3, n, 1, generator=generator, dtype=torch.float64)
+        side = torch.where(side < 0.5, 1.0, -1.0)
+        if left_closed is not None:
+            side = torch.where(left_closed.bool()[:, None], -1.0, side)
+        height, lean = 0.65 + 0.4 * height, 0.6 * lean - 0.3  # lowest way past the centre: 0.65 * cos(pi * 0.075) = 0.63
+        s = torch.linspace(0, 1, self.horizon, dtype=torch.float64)
+        y = side * height * torch.sin(torch.pi * (s + lean * s * (1 - s)))
+        start, goal = torch.tensor([self.start, self.goal], dtype=torch.float64)
+        line = start + s[:, None] * (goal - start)
+        return torch.stack([line[:, 0].expand(n, -1), line[:, 1] + y], -1).float()
+
+    def distance(self, paths: Tensor) -> Tensor:
+        """How close each path (B, T, 2), T >= 2, gets to the disc's centre, its segments included: (B,)."""
+        return self._closest(paths).norm(dim=-1)
+
+    def collides(self, paths: Tensor) -> Tensor:
+        """Whether any segment of a path (B, T, 2) enters the disc: (B,) bool. Way-points alone could step over it."""
+        return self.distance(paths) < self.radius
+
+    def side(self, paths: Tensor) -> Tensor:
+        """+1 for paths (B, T, 2) that pass on the left (y > 0 where they are closest to the centre), -1 on the right: (B,)."""
+        return torch.where(self._closest(paths)[:, 1] > 0, 1, -1)
+
+    def _closest(self, paths: Tensor) -> Tensor:
+        """The point of each path's polyline that is closest to the origin, (B, 2)."""
+        if paths.ndim != 3 or paths.shape[1] < 2 or paths.shape[2] != 2:
+            raise ValueError(f"paths have shape {tuple(paths.shape)}, expected (B, T, 2) with at least two way-points")
+        if not torch.isfinite(paths).all():
+            raise ValueError("paths hold a NaN or an infinity")
+        a, d = paths[:, :-1], paths.diff(dim=1)  # (B, T-1, 2)
+        along = (-(a * d).sum(-1) / (d**2).sum(-1).clamp(min=1e-12)).clamp(0, 1)
+        points = a + along[..., None] * d
+        best = points.norm(dim=-1).argmin(1)
+        return points[torch.arange(len(paths), device=paths.device), best]
+
+
+obstacle = Obstacle()
+
+
+class VelocityMLP(nn.Module):
+    """A small network v(x, tau, observation): `depth` hidden layers of `width` SiLU units; usable directly in `flow.euler`.
+
+    told_tau=False leaves tau out of its input (it is accepted and ignored). `members` networks of different initialisation live side by
+    side, so that several seeds train as fast as one: the batch is cut into that many equal parts, and each network sees only its own.
+    """
+
+    def __init__(
+        self, dim: int, width: int = 128, depth: int = 3, told_tau: bool = True, observation_dim: int = 0, members: int = 1, seed: int = 0
+    ):
+        super().__init__()
+        self.dim, self.told_tau, self.observation_dim, self.members = dim, told_tau, observation_dim, members
+        generator = torch.Generator().manual_seed(seed)
+        sizes = [dim + told_tau + observation_dim, *[width] * depth, dim]
+
+        def uniform(rows, columns, fan_in):  # nn.Linear's own initialisation
+            return nn.Parameter((2 * torch.rand(members, rows, columns, generator=generator) - 1) / fan_in**0.5)
+
+        self.weights = nn.ParameterList(uniform(i, o, i) for i, o in zip(sizes, sizes[1:], strict=False))
+        self.biases = nn.ParameterList(uniform(1, o, i) for i, o in zip(sizes, sizes[1:], strict=False))
+
+    def forward(self, x: Tensor, tau: Tensor | float, observation: Tensor | None = None) -> Tensor:
+        """x: (B, D). tau: a number, 0-d or (B,). observation: (B, observation_dim) if the network takes one. Returns (B, D).
+
+        Raises ValueError where the observation is missing, or B is no multiple of `members`.
+        """
+        if len(x) % self.members:
+            raise ValueError(f"{len(x)} points cannot be shared evenly by {self.members} networks")
+        if (observation is not None) != bool(self.observation_dim):
+            raise ValueError(f"this network takes an observation of {self.observation_dim} numbers, got {observation!r}")
+        parts = [x]
+        if self.told_tau:
+            parts.append(torch.as_tensor(tau, device=x.device).to(x.dtype).expand(len(x))[:, None])
+        if observation is not None:
+            parts.append(observation.to(x.dtype).reshape(len(x), self.observation_dim))
+        h = torch.cat(parts, 1).reshape(self.members, -1, self.weights[0].shape[1])  # (members, B / members, inputs)
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            h = torch.baddbmm(bias, nn.functional.silu(h) if i else h, weight)
+        return h.reshape(x.shape)
+
+
+def uniform_tau(n: int, generator: torch.Generator | None = None) -> Tensor:
+    """n values of tau, uniform in [0, 1): what many tutorials use in place of pi0's flow.sample_tau."""
+    return torch.rand(n, generator=generator)
+
+
+def optimal_pairs(actions: Tensor, noise: Tensor) -> Tensor:
+    """Minibatch optimal transport: the order (B,) in which `actions[order]` lie closest to `noise`, by summed squared distance
+    (Tong et al. 2023, arXiv 2302.00482). Costs about B^3: 1 ms for 128 pairs, and must be paid in every training step."""
+    return torch.from_numpy(linear_sum_assignment(torch.cdist(noise, actions).square().cpu().numpy())[1])
+
+
+def train(
+    net: VelocityMLP, sample, steps: int = 2000, batch: int = 256, lr: float = 1e-2, seed: int = 0,
+    target: str = "velocity", sample_tau=flow.sample_tau, pair=None, progress: str | None = "training",
+) -> Tensor:
+    """Train `net` in place by flow matching and freeze it; returns the losses, (steps, members). Adam, cosine decay of the step size.
+
+    sample: (n, generator) -> actions (n, D), or (actions, observation (n, O)). batch: points per member and step.
+    seed: of data, noise and tau.
+    target: "velocity", A - eps; "distance", A - A^tau, what is left of the way; "action", A itself.
+    sample_tau: (n, generator) -> (n,). Always 0, with target="action", is the regression eps -> A: no path.
+    pair: (actions, noise) -> order (n,) of the actions, e.g. `optimal_pairs`; by default drawn independently. Not with observations.
+    progress: the bar's label, None for no bar. Raises ValueError for an unknown target, FloatingPointError when the loss is not finite.
+    """
+    if target not in ("velocity", "distance", "action"):
+        raise ValueError(f'target is "velocity", "distance" or "action", not {target!r}')
+    net.requires_grad_(True)
+    device = next(net.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(net.parameters(), lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    losses = torch.empty(steps, net.members)
+    bar = tqdm(range(steps), desc=progress, disable=progress is None, mininterval=0.5)
+    for step in bar:
+        drawn = sample(net.members * batch, generator)
+        actions, observation = drawn if isinstance(drawn, tuple) else (drawn, None)
+        noise = torch.randn(actions.shape, generator=generator)
+        if pair is not None:
+            if observation is not None:
+                raise ValueError("pairing within a batch makes the noise depend on the observation; when sampling it does not")
+            blocks = zip(actions.split(batch), noise.split(batch), strict=True)
+            order = torch.cat([i * batch + pair(a, e) for i, (a, e) in enumerate(blocks)])
+            actions = actions[order]
+        tau = sample_tau(len(actions), generator)
+        actions, noise, tau = actions.to(device), noise.to(device), tau.to(device)
+        inputs = (flow.interpolate(actions, noise, tau), tau) + (() if observation is None else (observation.to(device),))
+        # Every target is the action minus something; flow.loss subtracts it.
+        origin = {"velocity": noise, "distance": inputs[0], "action": torch.zeros_like(noise)}[target]
+        loss = flow.loss(net(*inputs), actions, origin, reduction="none").reshape(net.members, -1).mean(1)
+        optimizer.zero_grad()
+        loss.sum().backward()  # the members share no parameter: each gets its own gradient
+        optimizer.step()
+        schedule.step()
+        losses[step] = loss.detach()
+        if step % 100 == 99 or step == steps - 1:
+            if not torch.isfinite(losses[: step + 1]).all():
+                raise FloatingPointError(f"the loss is not finite by step {step + 1}: lower lr={lr:g}")
+            bar.set_postfix(loss=f"{losses[max(0, step - 99) : step + 1].mean():.3f}")
+    net.requires_grad_(False)
+    return losses
