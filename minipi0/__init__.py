@@ -1,5 +1,7 @@
 """Flow-matching vision-language-action models, explained by building pi0 (arXiv 2410.24164)."""
 
-from minipi0 import flow
+from minipi0 import flow, toys
+from minipi0.gemma import ExpertConfig
+from minipi0.pi0 import Observation, Pi0, Pi0Config, VisionConfig
 
-__all__ = ["flow"]
+__all__ = ["ExpertConfig", "Observation", "Pi0", "Pi0Config", "VisionConfig", "flow", "toys"]

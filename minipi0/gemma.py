@@ -1,0 +1,193 @@
+"""Gemma layers, and how two experts of different width share one attention (pi0, Sec. IV and appendix B).
+
+An *expert* is a stack of Gemma layers with weights of its own. Each token belongs to one expert for its whole way: images and text to
+the VLM, state and actions to the action expert (a mixture of experts, but routed by the kind of token, not by a learned router).
+The experts meet in one place only: in every layer there is ONE attention, over the keys and values of all tokens.
+
+The prefix (VLM) never looks at the suffix (action expert), so this one attention can be computed in two calls without changing a number:
+first the prefix's rows of the mask, then the suffix's. That is why the prefix's keys and values can be cached while the actions are
+integrated over ten steps, and why training and sampling run the same two functions. Notebook 05 computes it in one piece, as a check.
+
+Axes: B batch, T tokens (P prefix, S suffix), W an expert's width, N heads, K kv heads, E head_dim.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+Cache = list[tuple[Tensor, Tensor]]  # per layer: keys and values, (B, K, T, E) each
+
+
+def check_sizes(config) -> None:
+    """Raise ValueError unless every plain field of a configuration is a positive integer."""
+    for name, value in vars(config).items():
+        if not hasattr(value, "__dataclass_fields__") and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"{type(config).__name__}.{name} must be a positive integer, not {value!r}")
+
+
+@dataclass(frozen=True)
+class ExpertConfig:
+    """One expert's sizes. Two experts that attend jointly have depth, heads, kv heads and head_dim in common; width and mlp_dim differ."""
+
+    width: int
+    depth: int
+    mlp_dim: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+
+    def __post_init__(self):
+        check_sizes(self)
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(f"{self.num_heads} heads cannot share {self.num_kv_heads} kv heads evenly")
+        if self.width % 2 or self.head_dim % 2:
+            raise ValueError(f"width and head_dim must be even (sine and cosine halves), not {self.width} and {self.head_dim}")
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * (1 + w), in float32. Gemma stores w around 0, so a fresh norm scales by one."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.weight.shape, 1 + self.weight.float(), eps=1e-6).type_as(x)
+
+
+def rotary_table(positions: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of position * 10000^(-2i / head_dim). positions: (B, T). Returns two (B, 1, T, E/2), float32."""
+    frequency = 1e4 ** -(torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim)
+    angle = positions[:, None, :, None].float() * frequency  # (B, 1, T, E/2)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotary position embedding: turn each pair (x_i, x_{i + E/2}) of x (B, N, T, E) by its position's angle, in float32."""
+    cos, sin = table
+    first, second = x.float().chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).type_as(x)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Softmax attention with grouped kv heads. q: (B, N, Tq, E), k and v: (B, K, Tk, E), bias: (B, 1, Tq, Tk). Returns (B, Tq, N * E)."""
+    heads = q.shape[1]
+    k, v = (x.repeat_interleave(heads // x.shape[1], dim=1) if x.shape[1] > 1 else x.expand(-1, heads, -1, -1) for x in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2)
+
+
+def attention_bias(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, Tq, Tk) bool, True where a query may look, as numbers to add to the scores: (B, 1, Tq, Tk), 0 or very negative.
+
+    Not -inf: a padded query may look nowhere, and softmax over nothing but -inf is NaN.
+    """
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min / 2)[:, None]
+
+
+class Layer(nn.Module):
+    """One Gemma layer of one expert, cut in two where the experts' tokens meet: `project` before the joint attention, `finish` after it."""
+
+    def __init__(self, config: ExpertConfig):
+        super().__init__()
+        n, k, e = config.num_heads, config.num_kv_heads, config.head_dim
+        self.heads = (n, k, k)
+        self.head_dim = e
+        self.attention_norm = RMSNorm(config.width)
+        self.qkv = nn.Linear(config.width, (n + 2 * k) * e, bias=False)  # queries, keys, values in one product
+        self.attention_out = nn.Linear(n * e, config.width, bias=False)
+        self.mlp_norm = RMSNorm(config.width)
+        self.gate_up = nn.Linear(config.width, 2 * config.mlp_dim, bias=False)  # GeGLU's two halves in one product
+        self.down = nn.Linear(config.mlp_dim, config.width, bias=False)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x: (B, T, W). Returns queries (B, N, T, E), keys and values (B, K, T, E), not yet rotated."""
+        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, N + 2K, T, E)
+        return qkv.split(self.heads, dim=1)
+
+    def project_kv(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values alone, where nobody will read what these tokens' queries would find."""
+        weight = self.qkv.weight[self.heads[0] * self.head_dim :]
+        kv = F.linear(self.attention_norm(x), weight).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return kv.chunk(2, dim=1)
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Residual, then the GeGLU MLP with its own residual. x: (B, T, W), attended: (B, T, N * E). Returns (B, T, W)."""
+        x = x + self.attention_out(attended)
+        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
+        return x + self.down(F.gelu(gate, approximate="tanh") * up)
+
+
+class Expert(nn.Module):
+    """A stack of layers and a final norm."""
+
+    def __init__(self, config: ExpertConfig):
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
+        self.norm = RMSNorm(config.width)
+
+
+class TwoExperts(nn.Module):
+    """The VLM expert reads the prefix; the action expert reads the suffix and, in every layer, the prefix's keys and values.
+
+    Raises ValueError for experts that cannot share an attention.
+    """
+
+    def __init__(self, vlm: ExpertConfig, action: ExpertConfig):
+        super().__init__()
+        for name in ("depth", "num_heads", "num_kv_heads", "head_dim"):
+            ours, theirs = getattr(vlm, name), getattr(action, name)
+            if ours != theirs:
+                raise ValueError(f"the experts attend jointly, but {name} is {ours} in the VLM and {theirs} in the action expert")
+        self.vlm, self.action = Expert(vlm), Expert(action)
+        self.head_dim = vlm.head_dim
+        self.checkpointing = False  # True: recompute each layer in the backward pass instead of storing what it computed
+
+    def prefix(self, x: Tensor, allowed: Tensor, positions: Tensor, output: bool = False) -> tuple[Tensor | None, Cache]:
+        """The VLM alone over the prefix: once per observation, whatever the number of Euler steps.
+
+        x: (B, P, W_vlm); allowed: (B, P, P) bool, rows are queries; positions: (B, P). Returns every layer's keys and values, and only
+        with output=True the normed output (B, P, W_vlm): pi0 never reads it, so the last layer stops at its keys and values.
+        """
+        bias, table = attention_bias(allowed, x.dtype), rotary_table(positions, self.head_dim)
+        cache: Cache = []
+        for layer in self.vlm.layers[:-1]:
+            x, *kv = self._run(prefix_layer, layer, x, bias, table)
+            cache.append(tuple(kv))
+        last = self.vlm.layers[-1]
+        if output:
+            x, *kv = self._run(prefix_layer, last, x, bias, table)
+            return self.vlm.norm(x), [*cache, tuple(kv)]
+        k, v = last.project_kv(x)
+        return None, [*cache, (rotate(k, table), v)]
+
+    def suffix(self, x: Tensor, bias: Tensor, table: tuple[Tensor, Tensor], cache: Cache) -> Tensor:
+        """The action expert over the suffix, looking at the cached prefix too. The cache is read, never extended.
+
+        x: (B, S, W_action); bias: (B, 1, S, P + S) from `attention_bias` and table, the suffix positions' `rotary_table`, are the same
+        in every Euler step, so the caller computes them once. Returns (B, S, W_action), normed.
+        """
+        for layer, (prefix_k, prefix_v) in zip(self.action.layers, cache, strict=True):
+            x = self._run(suffix_layer, layer, x, bias, table, prefix_k, prefix_v)
+        return self.action.norm(x)
+
+    def _run(self, function, *args):
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(function, *args, use_reentrant=False)
+        return function(*args)
+
+
+def prefix_layer(layer: Layer, x: Tensor, bias: Tensor, table: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """One VLM layer. Returns its output and the keys and values that the action expert will read."""
+    q, k, v = layer.project(x)
+    k = rotate(k, table)
+    return layer.finish(x, attend(rotate(q, table), k, v, bias)), k, v
+
+
+def suffix_layer(layer: Layer, x: Tensor, bias: Tensor, table: tuple[Tensor, Tensor], prefix_k: Tensor, prefix_v: Tensor) -> Tensor:
+    """One layer of the action expert: its own queries over the keys and values of both experts, prefix first."""
+    q, k, v = layer.project(x)
+    k, v = torch.cat([prefix_k, rotate(k, table)], dim=2), torch.cat([prefix_v, v], dim=2)
+    return layer.finish(x, attend(rotate(q, table), k, v, bias))

@@ -1,0 +1,307 @@
+"""pi0 (arXiv 2410.24164): a vision-language model and an action expert that turns noise into an action chunk.
+
+Tokens, in this order:   [ camera 1 … camera C | instruction ]   [ state | A_1^tau … A_H^tau ]
+                          prefix, VLM expert                      suffix, action expert
+
+Blocks: prefix, state, actions. A token sees its own block, all of it, and the blocks before:
+
+                 prefix  state  actions
+      prefix       x
+      state        x       x
+      actions      x       x       x         (the whole chunk: a_1 sees a_H)
+
+Time is the paper's, tau = 0 noise and tau = 1 action. Released code has t = 1 - tau and predicts the opposite velocity: here 1 - tau is
+embedded, and `checkpoint` negates action_out_proj when it reads or writes released weights. Nothing else needs to know.
+
+Axes: B batch, C cameras, T tokens (P prefix, L language, S = 1 + H suffix), H action horizon, D action dims, W an expert's width.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import SiglipVisionConfig, SiglipVisionModel
+
+from minipi0 import checkpoint, flow
+from minipi0.gemma import Cache, ExpertConfig, TwoExperts, attention_bias, check_sizes, rotary_table
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """The SigLIP tower's sizes, image_size and patch_size in pixels."""
+
+    image_size: int
+    patch_size: int
+    width: int
+    depth: int
+    num_heads: int
+    mlp_dim: int
+
+    def __post_init__(self):
+        check_sizes(self)
+        if self.image_size < self.patch_size:
+            raise ValueError(f"no patch of {self.patch_size} pixels fits into an image of {self.image_size}")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens a camera."""
+        return (self.image_size // self.patch_size) ** 2
+
+
+@dataclass(frozen=True)
+class Pi0Config:
+    """All sizes of a pi0. `vocab_size` counts the language tokens, `horizon` the actions of a chunk."""
+
+    vlm: ExpertConfig
+    action_expert: ExpertConfig
+    vision: VisionConfig
+    vocab_size: int
+    action_dim: int
+    state_dim: int
+    horizon: int
+
+    def __post_init__(self):
+        check_sizes(self)
+
+    @classmethod
+    def full(cls) -> "Pi0Config":
+        """The released size: PaliGemma-3B and a 300M action expert, 3,238,048,528 parameters."""
+        return cls(
+            vlm=ExpertConfig(width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256),
+            action_expert=ExpertConfig(width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256),
+            vision=VisionConfig(image_size=224, patch_size=14, width=1152, depth=27, num_heads=16, mlp_dim=4304),
+            vocab_size=257_152, action_dim=32, state_dim=32, horizon=50,
+        )  # fmt: skip
+
+    @classmethod
+    def mini(cls, action_dim: int = 7, state_dim: int = 6, horizon: int = 16, **changes) -> "Pi0Config":
+        """The same architecture at 1.4 M parameters, trained from scratch on a laptop: 64-pixel images, byte-level prompts."""
+        config = cls(
+            vlm=ExpertConfig(width=128, depth=4, mlp_dim=256, num_heads=4, num_kv_heads=1, head_dim=32),
+            action_expert=ExpertConfig(width=128, depth=4, mlp_dim=256, num_heads=4, num_kv_heads=1, head_dim=32),
+            vision=VisionConfig(image_size=64, patch_size=16, width=128, depth=2, num_heads=4, mlp_dim=256),
+            vocab_size=260, action_dim=action_dim, state_dim=state_dim, horizon=horizon,
+        )  # fmt: skip
+        return replace(config, **changes)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Pi0Config":
+        """The inverse of `to_dict`. Raises ValueError naming missing or unknown entries."""
+        parts = {"vlm": ExpertConfig, "action_expert": ExpertConfig, "vision": VisionConfig}
+        built = {name: _build(parts[name], value, name) if name in parts else value for name, value in values.items()}
+        return _build(cls, built, "config")
+
+
+def _build(cls, values, where: str):
+    names = {field.name for field in fields(cls)}
+    if not isinstance(values, dict) or set(values) != names:
+        got = sorted(values) if isinstance(values, dict) else repr(values)
+        raise ValueError(f"{where}: expected the entries {sorted(names)}, got {got}")
+    return cls(**values)
+
+
+@dataclass
+class Observation:
+    """What the robot sees, reads and feels. In a batch:
+
+    images (B, C, 3, H, W) in [-1, 1], image_mask (B, C), tokens (B, L), token_mask (B, L), state (B, S), masks True where real.
+    """
+
+    images: Tensor
+    image_mask: Tensor
+    tokens: Tensor
+    token_mask: Tensor
+    state: Tensor
+
+    def to(self, *args, **kwargs) -> "Observation":
+        """Every tensor moved as by Tensor.to (give a device; a dtype would also hit the integer tokens)."""
+        return Observation(*(getattr(self, field.name).to(*args, **kwargs) for field in fields(self)))
+
+    def __getitem__(self, index) -> "Observation":
+        """The same items of every tensor's first axis."""
+        return Observation(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @staticmethod
+    def stack(items: list["Observation"]) -> "Observation":
+        """A batch from unbatched observations."""
+        return Observation(*(torch.stack([getattr(item, field.name) for item in items]) for field in fields(Observation)))
+
+
+def time_embedding(tau: Tensor, width: int) -> Tensor:
+    """Sines and cosines of t = 1 - tau, with periods from 0.004 to 4. tau: (B,), any float dtype. Returns (B, width) float64.
+
+    The phase 2 pi t / period reaches 1571 radians: in float32 it would be off by 1e-4. Hence float64, and a device that has it.
+    """
+    device = "cpu" if tau.device.type == "mps" else tau.device
+    t = 1 - tau.to(device, torch.float64)
+    period = 4e-3 * 1000 ** torch.linspace(0, 1, width // 2, dtype=torch.float64, device=device)
+    phase = 2 * math.pi * t[:, None] / period
+    return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+
+def block_mask(starts: Tensor, valid: Tensor) -> Tensor:
+    """Who may look at whom. starts: (T,) bool, True where a new block begins; valid: (B, T) bool. Returns (B, T, T) bool, rows look.
+
+    A cumulative sum numbers the blocks; a token looks at its own block and at earlier ones. Padding neither looks nor is seen.
+    """
+    block = starts.cumsum(0)
+    return (block[None, :] <= block[:, None]) & valid[:, None, :] & valid[:, :, None]
+
+
+class Pi0(nn.Module):
+    """The full two-expert model. Shapes are checked at `velocity`, `loss` and `sample_actions`; all raise ValueError."""
+
+    def __init__(self, config: Pi0Config):
+        super().__init__()
+        self.config = config
+        vision, width, action_width = config.vision, config.vlm.width, config.action_expert.width
+        tower = SiglipVisionConfig(
+            image_size=vision.image_size, patch_size=vision.patch_size, hidden_size=vision.width, num_hidden_layers=vision.depth,
+            num_attention_heads=vision.num_heads, intermediate_size=vision.mlp_dim, vision_use_head=False,
+        )  # fmt: skip
+        self.vision = SiglipVisionModel(tower)
+        self.projector = nn.Linear(vision.width, width)
+        self.embedding = nn.Embedding(config.vocab_size, width)
+        self.experts = TwoExperts(config.vlm, config.action_expert)
+        self.state_proj = nn.Linear(config.state_dim, action_width)
+        self.action_in_proj = nn.Linear(config.action_dim, action_width)
+        self.action_time_mlp_in = nn.Linear(2 * action_width, action_width)
+        self.action_time_mlp_out = nn.Linear(action_width, action_width)
+        self.action_out_proj = nn.Linear(action_width, config.action_dim)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)  # times sqrt(width) below: unit variance
+
+    # ---- tokens -------------------------------------------------------------------------------------------------------------
+
+    def embed_prefix(self, observation: Observation) -> tuple[Tensor, Tensor]:
+        """Images, then language: (B, P, W_vlm) and which of them are real, (B, P)."""
+        b, cameras = observation.image_mask.shape
+        masked = ~observation.image_mask.bool()[:, :, None, None, None]
+        images = observation.images.masked_fill(masked, 0).flatten(0, 1).to(self.projector.weight.dtype)  # no NaN, even in a gradient
+        tokens = self.embedding(observation.tokens) * self.config.vlm.width**0.5  # Gemma scales text; image features come unscaled
+        if cameras:
+            features = self.projector(self.vision(images).last_hidden_state)  # (B * C, tokens a camera, W_vlm)
+            tokens = torch.cat([features.reshape(b, -1, features.shape[-1]), tokens], dim=1)
+        seen = observation.image_mask.bool().repeat_interleave(self.config.vision.tokens, dim=1)
+        valid = torch.cat([seen, observation.token_mask.bool()], dim=1)
+        return tokens.masked_fill(~valid[..., None], 0), valid
+
+    def embed_suffix(self, state: Tensor, noisy_actions: Tensor, time: Tensor) -> Tensor:
+        """The state token, then a token per action: (B, 1 + H, W_action). time: (B, W_action) or (1, W_action), from `time_embedding`."""
+        dtype = self.state_proj.weight.dtype
+        actions = self.action_in_proj(noisy_actions.to(dtype))
+        time = time.to(dtype).to(actions.device)[:, None].expand_as(actions)
+        actions = self.action_time_mlp_out(F.silu(self.action_time_mlp_in(torch.cat([actions, time], dim=-1))))
+        return torch.cat([self.state_proj(state.to(dtype))[:, None], actions], dim=1)
+
+    def encode(self, observation: Observation) -> tuple[Cache, Tensor, tuple[Tensor, Tensor]]:
+        """All that does not depend on tau: the prefix's keys and values, the suffix's attention bias and rotary table."""
+        prefix, valid = self.embed_prefix(observation)
+        p, s = prefix.shape[1], 1 + self.config.horizon
+        valid = F.pad(valid, (0, s), value=True)
+        starts = torch.zeros(p + s, dtype=torch.bool, device=valid.device)
+        starts[p : p + 2] = True  # the state begins a block, the first action begins another
+        allowed = block_mask(starts, valid)
+        positions = valid.cumsum(1) - 1  # padding does not advance them
+        _, cache = self.experts.prefix(prefix, allowed[:, :p, :p], positions[:, :p])
+        return cache, attention_bias(allowed[:, p:], prefix.dtype), rotary_table(positions[:, p:], self.config.vlm.head_dim)
+
+    def decode(self, encoded, state: Tensor, noisy_actions: Tensor, time: Tensor) -> Tensor:
+        """The velocity, given what `encode` returned: all that one Euler step costs. Returns (B, H, D) in the noisy actions' dtype."""
+        cache, bias, table = encoded
+        out = self.experts.suffix(self.embed_suffix(state, noisy_actions, time), bias, table, cache)
+        return self.action_out_proj(out[:, 1:]).to(noisy_actions.dtype)
+
+    # ---- flow matching ------------------------------------------------------------------------------------------------------
+
+    def velocity(self, observation: Observation, noisy_actions: Tensor, tau: Tensor | float) -> Tensor:
+        """v_theta(A^tau, o), an estimate of E[A - eps | A^tau, o]. noisy_actions: (B, H, D); tau: scalar or (B,). Returns (B, H, D)."""
+        self._check(observation, noisy_actions=noisy_actions)
+        tau = torch.as_tensor(tau, dtype=None if isinstance(tau, Tensor) else torch.float64, device=noisy_actions.device).reshape(-1)
+        if len(tau) not in (1, len(noisy_actions)):
+            raise ValueError(f"tau has {len(tau)} entries for a batch of {len(noisy_actions)}: give a scalar or one per item")
+        time = time_embedding(tau, self.config.action_expert.width)
+        return self.decode(self.encode(observation), observation.state, noisy_actions, time)
+
+    def loss(self, observation: Observation, actions: Tensor, noise: Tensor | None = None, tau: Tensor | None = None,
+             action_mask: Tensor | None = None, reduction: str = "mean", generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
+        """Conditional flow matching (Sec. IV): one noise and one tau per item, unless given. actions: (B, H, D).
+
+        action_mask: (B, H), True where the chunk is real, not padding. reduction: "mean", or "none" for (B, H, D).
+        """
+        self._check(observation, actions=actions)
+        if noise is None:
+            noise = _randn_like(actions, generator)
+        if tau is None:
+            tau = flow.sample_tau(len(actions), generator, device=actions.device)
+        velocity = self.velocity(observation, flow.interpolate(actions, noise, tau), tau)
+        return flow.loss(velocity, actions, noise, action_mask, reduction)
+
+    @torch.no_grad()
+    def sample_actions(self, observation: Observation, noise: Tensor | None = None, steps: int = 10,
+                       generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
+        """An action chunk (B, H, D) per observation: the prefix once, then `steps` Euler steps of the action expert alone.
+
+        noise: (B, H, D), drawn in float32 unless given. More than one chunk for an observation: repeat it along B.
+        """
+        if noise is None:
+            shape = (len(observation.state), self.config.horizon, self.config.action_dim)
+            noise = _randn_like(torch.empty(shape, device=self.state_proj.weight.device), generator)
+        self._check(observation, noise=noise)
+        encoded = self.encode(observation)
+        taus = torch.arange(steps, dtype=torch.float64) / steps
+        times = iter(time_embedding(taus, self.config.action_expert.width)[:, None].to(encoded[1]))  # (1, W) for every step
+        return flow.euler(lambda x, tau: self.decode(encoded, observation.state, x, next(times)), noise, steps)
+
+    def _check(self, observation: Observation, **actions: Tensor) -> None:
+        c, b = self.config, len(observation.state)
+        cameras = observation.image_mask.shape[-1]
+        expected = {
+            "images": (b, cameras, 3, c.vision.image_size, c.vision.image_size), "image_mask": (b, cameras),
+            "tokens": (b, observation.tokens.shape[-1]), "token_mask": (b, observation.tokens.shape[-1]), "state": (b, c.state_dim),
+        }  # fmt: skip
+        shapes = {name: tuple(getattr(observation, name).shape) for name in expected}
+        for name, x in actions.items():
+            shapes[name], expected[name] = tuple(x.shape), (b, c.horizon, c.action_dim)
+        for name, shape in shapes.items():
+            if shape != expected[name]:
+                raise ValueError(f"{name} has shape {shape}, this model expects {expected[name]}")
+        if not observation.images.is_floating_point():
+            raise ValueError(f"images are {observation.images.dtype}, expected floating-point numbers in [-1, 1]")
+        tokens = observation.tokens
+        if tokens.device.type == "cpu" and not torch.compiler.is_compiling() and ((tokens < 0) | (tokens >= c.vocab_size)).any():
+            raise ValueError(f"token {tokens.max().item()} is outside the vocabulary of {c.vocab_size}: was another tokenizer used?")
+
+    # ---- files --------------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(cls, path_or_repo: str | Path, config: Pi0Config | None = None, dtype: torch.dtype | None = None) -> "Pi0":
+        """A model from a folder with model.safetensors (and config.json unless `config` is given), in minipi0's layout or a released one.
+
+        Built without memory, then filled tensor by tensor, in the file's dtype unless `dtype` is given. In eval mode.
+        Strict: every missing, unexpected or mis-shaped tensor is a ValueError that names it; no half-loaded model is ever returned.
+        """
+        source = checkpoint.open_checkpoint(path_or_repo)
+        config = config or Pi0Config.from_dict(source.config())
+        with torch.device("meta"):
+            model = cls(config)
+        checkpoint.load(model, source, dtype)
+        for name, buffer in list(model.named_buffers()):  # SigLIP's position_ids, the only one, stands in no file
+            owner, _, leaf = name.rpartition(".")
+            model.get_submodule(owner).register_buffer(leaf, torch.arange(buffer.numel())[None], persistent=False)
+        return model.eval()
+
+    def save_pretrained(self, folder: str | Path, layout: str = "minipi0") -> None:
+        """Write model.safetensors and config.json, atomically. layout: "minipi0", or "lerobot" for what LeRobot's classes read."""
+        checkpoint.save(dict(self.named_parameters()), self.config.to_dict(), folder, layout)
+
+
+def _randn_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Noise for x; drawn where the generator lives, so that a CPU generator gives the same noise on every device."""
+    device = generator.device if generator else x.device
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
