@@ -3,6 +3,8 @@
 Axes: M samples per item, B items, H action horizon, D action dims.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -61,3 +63,61 @@ def bootstrap_interval(values, groups=None, level: float = 0.95, resamples: int 
     means = totals[draws].sum(1) / counts[draws].sum(1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(values.mean()), float(low), float(high)
+
+
+@dataclass
+class OpenLoop:
+    """Predicted chunks beside the demonstrated ones: samples (M, B, H, D), actions (B, H, D), mask (B, H), episode (B,). Normalised."""
+
+    samples: Tensor
+    actions: Tensor
+    mask: Tensor
+    episode: Tensor
+
+    def energy(self, dims=slice(None)) -> Tensor:
+        """Energy score per item, (B,), of the action dims `dims` (a list or a slice)."""
+        return energy_score(self.samples[..., dims], self.actions[..., dims], self.mask)
+
+    def squared_error(self) -> Tensor:
+        """Mean squared error per item, (B,), of a single sample: what rewards the mean."""
+        return self._squared(self.samples).mean(0)
+
+    def squared_error_of_mean(self) -> Tensor:
+        """The same for the mean of the samples."""
+        return self._squared(self.samples.mean(0))
+
+    def share_between(self, dim: int, low: float, high: float) -> Tensor:
+        """Share of sampled real steps per item, (B,), whose action `dim` lies strictly between two normalised values."""
+        inside = ((self.samples[..., dim] > low) & (self.samples[..., dim] < high)).double().mean(0)  # (B, H)
+        return (inside * self.mask).sum(1) / self.mask.sum(1)
+
+    def interval(self, values: Tensor | None = None, **kwargs) -> tuple[float, float, float]:
+        """Mean and bootstrap interval over episodes of a value per item, by default the energy score."""
+        return bootstrap_interval(self.energy() if values is None else values, self.episode, **kwargs)
+
+    def _squared(self, predicted: Tensor) -> Tensor:
+        error = ((predicted - self.actions) ** 2).mean(-1)  # (…, B, H)
+        return (error * self.mask).sum(-1) / self.mask.sum(-1)
+
+
+def spread(dataset, n: int) -> Tensor:
+    """n items of a data set (all, if it has fewer), evenly spaced, so that every episode gives some: their indices, int64."""
+    return torch.linspace(0, len(dataset) - 1, min(n, len(dataset))).round().long().unique()
+
+
+def open_loop(model, dataset, indices: Tensor, samples: int = 16, steps: int = 10, seed: int = 0, batch_size: int = 512) -> OpenLoop:
+    """Sample action chunks for recorded observations, nothing fed back: `samples` chunks for each of the items `indices`.
+
+    model: anything with sample_actions(observation, steps=…, generator=…). batch_size counts observations times samples.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    device = next((p.device for p in model.parameters()), None) if hasattr(model, "parameters") else None
+    chunks, actions, masks = [], [], []
+    for part in torch.as_tensor(indices).split(max(batch_size // samples, 1)):
+        observation, demonstrated, mask = dataset.batch(part)
+        repeated = torch.arange(len(part)).repeat_interleave(samples)
+        sampled = model.sample_actions(observation[repeated].to(device), steps=steps, generator=generator).cpu()
+        chunks.append(sampled.unflatten(0, (len(part), samples)).transpose(0, 1))
+        actions.append(demonstrated)
+        masks.append(mask)
+    return OpenLoop(torch.cat(chunks, dim=1), torch.cat(actions), torch.cat(masks), dataset.episode_index[indices])

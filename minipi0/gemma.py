@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-Cache = list[tuple[Tensor, Tensor]]  # per layer: keys and values, (B, K, T, E) each
+Cache = list[tuple[Tensor, Tensor]]  # per layer: rotated keys, and values, (B, K, T, E) each
+Table = tuple[Tensor, Tensor]  # cosines and sines of the positions' angles
 
 
 def check_sizes(config) -> None:
@@ -58,18 +59,21 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), self.weight.shape, 1 + self.weight.float(), eps=1e-6).type_as(x)
 
 
-def rotary_table(positions: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of position * 10000^(-2i / head_dim). positions: (B, T). Returns two (B, 1, T, E/2), float32."""
+def rotary_table(positions: Tensor, head_dim: int) -> Table:
+    """Cosine and signed sine of position * 10000^(-2i / head_dim). positions: (B, T). Returns two (B, 1, T, E), float32."""
     frequency = 1e4 ** -(torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim)
     angle = positions[:, None, :, None].float() * frequency  # (B, 1, T, E/2)
-    return angle.cos(), angle.sin()
+    return torch.cat([angle.cos(), angle.cos()], dim=-1), torch.cat([-angle.sin(), angle.sin()], dim=-1)
 
 
-def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary position embedding: turn each pair (x_i, x_{i + E/2}) of x (B, N, T, E) by its position's angle, in float32."""
+def rotate(x: Tensor, table: Table) -> Tensor:
+    """Rotary position embedding: turn each pair (x_i, x_{i + E/2}) of x (B, N, T, E) by its position's angle, in float32.
+
+    (a, b) becomes (a cos - b sin, b cos + a sin): x times cosine, plus x with its halves swapped times the signed sine.
+    """
     cos, sin = table
-    first, second = x.float().chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).type_as(x)
+    swapped = x.float().roll(x.shape[-1] // 2, dims=-1)
+    return torch.addcmul(x.float() * cos, swapped, sin).type_as(x)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
@@ -93,7 +97,7 @@ class Layer(nn.Module):
     def __init__(self, config: ExpertConfig):
         super().__init__()
         n, k, e = config.num_heads, config.num_kv_heads, config.head_dim
-        self.heads = (n, k, k)
+        self.heads = (n, k)
         self.head_dim = e
         self.attention_norm = RMSNorm(config.width)
         self.qkv = nn.Linear(config.width, (n + 2 * k) * e, bias=False)  # queries, keys, values in one product
@@ -102,16 +106,19 @@ class Layer(nn.Module):
         self.gate_up = nn.Linear(config.width, 2 * config.mlp_dim, bias=False)  # GeGLU's two halves in one product
         self.down = nn.Linear(config.mlp_dim, config.width, bias=False)
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x: (B, T, W). Returns queries (B, N, T, E), keys and values (B, K, T, E), not yet rotated."""
+    def project(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor, Tensor]:
+        """x: (B, T, W). Returns queries (B, N, T, E), keys and values (B, K, T, E); queries and keys rotated."""
+        n, k = self.heads
         qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, N + 2K, T, E)
-        return qkv.split(self.heads, dim=1)
+        qk, v = qkv.split((n + k, k), dim=1)
+        q, k = rotate(qk, table).split((n, k), dim=1)
+        return q, k, v
 
-    def project_kv(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def project_kv(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor]:
         """Keys and values alone, where nobody will read what these tokens' queries would find."""
         weight = self.qkv.weight[self.heads[0] * self.head_dim :]
-        kv = F.linear(self.attention_norm(x), weight).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        return kv.chunk(2, dim=1)
+        k, v = F.linear(self.attention_norm(x), weight).unflatten(-1, (-1, self.head_dim)).transpose(1, 2).chunk(2, dim=1)
+        return rotate(k, table), v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Residual, then the GeGLU MLP with its own residual. x: (B, T, W), attended: (B, T, N * E). Returns (B, T, W)."""
@@ -160,10 +167,9 @@ class TwoExperts(nn.Module):
         if output:
             x, *kv = self._run(prefix_layer, last, x, bias, table)
             return self.vlm.norm(x), [*cache, tuple(kv)]
-        k, v = last.project_kv(x)
-        return None, [*cache, (rotate(k, table), v)]
+        return None, [*cache, last.project_kv(x, table)]
 
-    def suffix(self, x: Tensor, bias: Tensor, table: tuple[Tensor, Tensor], cache: Cache) -> Tensor:
+    def suffix(self, x: Tensor, bias: Tensor, table: Table, cache: Cache) -> Tensor:
         """The action expert over the suffix, looking at the cached prefix too. The cache is read, never extended.
 
         x: (B, S, W_action); bias: (B, 1, S, P + S) from `attention_bias` and table, the suffix positions' `rotary_table`, are the same
@@ -179,15 +185,14 @@ class TwoExperts(nn.Module):
         return function(*args)
 
 
-def prefix_layer(layer: Layer, x: Tensor, bias: Tensor, table: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def prefix_layer(layer: Layer, x: Tensor, bias: Tensor, table: Table) -> tuple[Tensor, Tensor, Tensor]:
     """One VLM layer. Returns its output and the keys and values that the action expert will read."""
-    q, k, v = layer.project(x)
-    k = rotate(k, table)
-    return layer.finish(x, attend(rotate(q, table), k, v, bias)), k, v
+    q, k, v = layer.project(x, table)
+    return layer.finish(x, attend(q, k, v, bias)), k, v
 
 
-def suffix_layer(layer: Layer, x: Tensor, bias: Tensor, table: tuple[Tensor, Tensor], prefix_k: Tensor, prefix_v: Tensor) -> Tensor:
+def suffix_layer(layer: Layer, x: Tensor, bias: Tensor, table: Table, prefix_k: Tensor, prefix_v: Tensor) -> Tensor:
     """One layer of the action expert: its own queries over the keys and values of both experts, prefix first."""
-    q, k, v = layer.project(x)
-    k, v = torch.cat([prefix_k, rotate(k, table)], dim=2), torch.cat([prefix_v, v], dim=2)
-    return layer.finish(x, attend(rotate(q, table), k, v, bias))
+    q, k, v = layer.project(x, table)
+    k, v = torch.cat([prefix_k, k], dim=2), torch.cat([prefix_v, v], dim=2)
+    return layer.finish(x, attend(q, k, v, bias))

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from minipi0 import checkpoint, flow
-from minipi0.gemma import Cache, ExpertConfig, TwoExperts, attention_bias, check_sizes, rotary_table
+from minipi0.gemma import Cache, ExpertConfig, Table, TwoExperts, attention_bias, check_sizes, rotary_table
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Pi0(nn.Module):
         actions = self.action_time_mlp_out(F.silu(self.action_time_mlp_in(torch.cat([actions, time], dim=-1))))
         return torch.cat([self.state_proj(state.to(dtype))[:, None], actions], dim=1)
 
-    def encode(self, observation: Observation) -> tuple[Cache, Tensor, tuple[Tensor, Tensor]]:
+    def encode(self, observation: Observation) -> tuple[Cache, Tensor, Table]:
         """All that does not depend on tau: the prefix's keys and values, the suffix's attention bias and rotary table."""
         prefix, valid = self.embed_prefix(observation)
         p, s = prefix.shape[1], 1 + self.config.horizon

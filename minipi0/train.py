@@ -1,0 +1,206 @@
+"""The training loop and its command line:  python -m minipi0.train --data cr5-banana --steps 500 --out runs/first
+
+AdamW, warm-up and cosine, clipped gradients, an exponential moving average of the weights. Everything random in step s (which chunks,
+their noise, their tau) is a function of (seed, s) alone, so a resumed run needs no generator's state to go on as if never interrupted:
+on the CPU bit for bit.
+"""
+
+import argparse
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from minipi0 import checkpoint, data, evaluate
+from minipi0.pi0 import Pi0, Pi0Config
+
+STATE = "training.safetensors"  # in the run's folder, beside the model's own files
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. The defaults suit the mini model from scratch; `Recipe.released()` is how pi0 is fine-tuned."""
+
+    steps: int = 500
+    batch_size: int = 64
+    learning_rate: float = 1e-3  # the peak
+    final_learning_rate: float = 1e-4  # where the cosine ends, at the last step
+    warmup: int = 50  # steps
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 1e-10
+    clip: float = 1.0  # of the gradient's norm
+    ema: float = 0.99  # how much of the average is kept at each step
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.steps < 1 or self.batch_size < 1 or self.warmup < 0:
+            raise ValueError(f"steps and batch_size must be at least 1 and warmup at least 0: {self}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must lie in [0, 1), not {self.ema}")
+
+    @classmethod
+    def released(cls, **changes) -> "Recipe":
+        """openpi's fine-tuning of the full model: 30,000 steps of 32 chunks."""
+        values = dict(steps=30_000, batch_size=32, learning_rate=2.5e-5, final_learning_rate=2.5e-6, warmup=1000)
+        return cls(**{**values, **changes})
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step 0, 1, …: linear warm-up, then a cosine."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * (1 + math.cos(math.pi * progress)) / 2
+
+    def indices(self, step: int, length: int) -> Tensor:
+        """Which of `length` chunks step 0, 1, … trains on: a fresh order in every epoch, (batch_size,) int64."""
+        start = step * self.batch_size
+        picked = []
+        while len(picked) < self.batch_size:
+            epoch, offset = divmod(start + len(picked), length)
+            order = torch.randperm(length, generator=_generator(self.seed, 2 * epoch))
+            picked += order[offset : offset + self.batch_size - len(picked)].tolist()
+        return torch.tensor(picked)
+
+
+def fit(model: nn.Module, dataset, steps: int | None = None, recipe: Recipe | None = None, out: str | Path | None = None,
+        save_every: int = 500, resume: bool = False, bf16: bool = False, compile: bool = False, progress: bool = True) -> list[float]:  # fmt: skip
+    """Train `model` in place on a data set of action chunks, and leave it with the averaged weights, in eval mode.
+
+    model: anything with `loss(observation, actions, action_mask=…, generator=…)`, on the device to train on: a Pi0 or a baseline.
+    dataset: what `data.load` returns. steps: short for Recipe(steps=…). Padded actions do not count in the loss.
+    out: a folder for the state every `save_every` steps and at the end, written atomically; resume=True goes on from there.
+    bf16: autocast the forward pass; compile: through torch.compile.
+    Returns the loss of every step. Raises FloatingPointError, before the weights are touched, when a loss is not finite: it names the
+    step and the batch's indices. Raises ValueError for a state of another recipe or model, FileNotFoundError when there is none.
+    """
+    recipe = recipe or Recipe(**({} if steps is None else {"steps": steps, "warmup": min(Recipe.warmup, steps // 10)}))
+    if steps is not None and recipe.steps != steps:
+        raise ValueError(f"steps={steps}, but the recipe says {recipe.steps}: give one of them")
+    if len(dataset) == 0:
+        raise ValueError("the data set holds no action chunk")
+    device = next(model.parameters()).device
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    losses: list[float] = []
+    if resume:
+        losses = _load_state(Path(out), model, average, optimizer, recipe)
+    model.train()
+    loss_of = torch.compile(model.loss) if compile else model.loss
+    bar = tqdm(range(len(losses), recipe.steps), initial=len(losses), total=recipe.steps, unit="step", disable=not progress)
+    for step in bar:
+        indices = recipe.indices(step, len(dataset))
+        observation, actions, mask = dataset.batch(indices)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            loss = loss_of(
+                observation.to(device), actions.to(device), action_mask=mask.to(device), generator=_generator(recipe.seed, 2 * step + 1)
+            )
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(f"the loss is {losses[-1]} in step {step}, for the chunks {indices.tolist()}")
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate(step)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update_parameters(model)
+        if step % 10 == 9:
+            bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}")
+        if out is not None and ((step + 1) % save_every == 0 or step + 1 == recipe.steps):
+            _save_state(Path(out), model, average, optimizer, recipe, losses)
+    model.load_state_dict(average.module.state_dict())
+    return losses
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    """A fresh generator for one purpose: even numbers shuffle epochs, odd ones draw a step's noise and tau."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
+
+
+# ---- the state of a run: weights, their average, Adam's moments, the losses so far, in one file ---------------------------------------
+
+
+def _save_state(out: Path, model, average, optimizer, recipe: Recipe, losses: list[float]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    tensors = {"losses": torch.tensor(losses, dtype=torch.float64)}
+    averaged = dict(average.module.named_parameters())
+    for name, parameter in model.named_parameters():
+        tensors |= {f"model.{name}": parameter.detach(), f"average.{name}": averaged[name].detach()}
+        moments = optimizer.state.get(parameter, {})  # a parameter that never had a gradient has none
+        tensors |= {f"{key}.{name}": moments[key] for key in ("step", "exp_avg", "exp_avg_sq") if key in moments}
+    metadata = {"recipe": json.dumps(asdict(recipe))}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    checkpoint.write_atomically(out / STATE, lambda path: save_file(tensors, path, metadata=metadata))
+
+
+def _load_state(out: Path, model, average, optimizer, recipe: Recipe) -> list[float]:
+    path = out / STATE
+    if not path.exists():
+        raise FileNotFoundError(f"nothing to resume: {path} does not exist")
+    with safe_open(path, framework="pt") as file:
+        stored = json.loads(file.metadata()["recipe"])
+        wanted = json.loads(json.dumps(asdict(recipe)))
+        differing = [f"{key}: {stored.get(key)} then, {wanted[key]} now" for key in wanted if stored.get(key) != wanted[key]]
+        if differing:
+            raise ValueError(f"{path} belongs to another recipe: " + "; ".join(differing))
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    averaged = dict(average.module.named_parameters())
+    average.n_averaged.fill_(len(tensors["losses"]))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            for target, key in ((parameter, f"model.{name}"), (averaged[name], f"average.{name}")):
+                if key not in tensors or tensors[key].shape != target.shape:
+                    shape = tuple(tensors[key].shape) if key in tensors else "nothing"
+                    raise ValueError(f"{path} belongs to another model: {key} is {shape} there, {tuple(target.shape)} here")
+                target.copy_(tensors[key])
+            moments = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors}
+            if moments:
+                optimizer.state[parameter] = {key: value if key == "step" else value.to(parameter) for key, value in moments.items()}
+    return tensors["losses"].tolist()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m minipi0.train", description="Train a mini pi0 on a LeRobot data set.")
+    parser.add_argument("--data", required=True, help="a named data set, a folder, or a Hugging Face repo id")
+    parser.add_argument("--out", required=True, help="folder for the trained model and the state to resume from")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--horizon", type=int, default=16, help="actions in a chunk (default 16)")
+    parser.add_argument("--cameras", nargs="*", help="camera keys (default: all; none given: no images)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=int, default=500)
+    parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
+    parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    args = parser.parse_args(arguments)
+
+    torch.manual_seed(args.seed)
+    load = dict(source=args.data, horizon=args.horizon, cameras=args.cameras, prompt_length=None)
+    dataset = data.load(**load, split="train")
+    model = Pi0(Pi0Config.mini(dataset.actions.shape[1], dataset.state.shape[1], args.horizon)).to(args.device)
+    recipe = Recipe(
+        steps=args.steps, batch_size=args.batch_size, learning_rate=args.learning_rate, final_learning_rate=args.learning_rate / 10,
+        warmup=min(Recipe.warmup, args.steps // 10), seed=args.seed,
+    )  # fmt: skip
+    fit(model, dataset, recipe=recipe, out=args.out, save_every=args.save_every, resume=args.resume, bf16=args.bf16, compile=args.compile)
+    model.save_pretrained(args.out)
+
+    held_out = data.load(**load, split="test")
+    indices = evaluate.spread(held_out, 256)
+    score, low, high = evaluate.open_loop(model, held_out, indices).interval()
+    print(f"energy score on {len(held_out.episodes)} held-out episodes, 10 steps: {score:.3f} (95 % interval {low:.3f} to {high:.3f}, normalised units)")
+    print(f"trained model: {args.out}")
+
+
+if __name__ == "__main__":
+    main()
