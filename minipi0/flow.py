@@ -63,7 +63,7 @@ def loss(velocity: Tensor, actions: Tensor, noise: Tensor, mask: Tensor | None =
         return (error**2).mean() if reduction == "mean" else error**2
     if mask.shape != actions.shape[:-1]:
         raise ValueError(f"mask has shape {tuple(mask.shape)}, expected {tuple(actions.shape[:-1])}: one entry per action")
-    if _cheap_to_look(mask) and not mask.any():
+    if cheap_to_look(mask) and not mask.any():
         raise ValueError("the mask marks no step as real: nothing to average over")
     real = mask.bool()[..., None].expand_as(error)
     error = error.masked_fill(~real, 0.0) ** 2  # filled before squaring: an infinity at a padded step must not reach the gradient
@@ -77,10 +77,8 @@ def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tenso
     Returns (B, ..., D) in the noise's dtype, or with path=True all of (steps + 1, B, ..., D), noise first.
     Raises ValueError for steps < 1 or not whole, non-finite noise, or a velocity of another shape.
     """
-    if steps < 1 or steps != int(steps):
-        raise ValueError(f"steps must be a whole number of at least 1, not {steps}")
-    _check_finite("noise", noise, look=True)
-    taus = torch.arange(steps, dtype=torch.float64) / steps
+    taus = step_times(steps)
+    check_finite("noise", noise, look=True)
     if noise.device.type != "mps":  # which knows no float64; 0-d CPU tensors mix with any device
         taus = taus.to(noise.device)
     x = noise
@@ -95,14 +93,26 @@ def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tenso
     return torch.stack(points) if path else x
 
 
+def step_times(steps: int) -> Tensor:
+    """The tau of every Euler step, 0, 1/steps, ...: (steps,) float64. Raises ValueError for steps < 1 or not whole."""
+    if steps < 1 or steps != int(steps):
+        raise ValueError(f"steps must be a whole number of at least 1, not {steps}")
+    return torch.arange(steps, dtype=torch.float64) / steps
+
+
+def check_tau(tau: Tensor | float, n: int) -> Tensor:
+    """tau as a 0-d or (n,) tensor, a number in float64. Raises ValueError for another shape and for values outside [0, 1]."""
+    tau = tau if isinstance(tau, Tensor) else torch.tensor(tau, dtype=torch.float64)
+    if tau.ndim > 1 or (tau.ndim == 1 and len(tau) != n):
+        raise ValueError(f"tau has shape {tuple(tau.shape)}, expected a scalar or ({n},), one per item of the batch")
+    if cheap_to_look(tau) and not ((tau >= 0) & (tau <= 1)).all():
+        raise ValueError(f"tau must lie in [0, 1] (0 is noise, 1 the action), got {tau.min().item():g} … {tau.max().item():g}")
+    return tau
+
+
 def _per_item(tau: Tensor | float, x: Tensor) -> Tensor:
     """tau as (1, 1, ..., 1) or (B, 1, ..., 1), in float64 where the device has it: the path is then rounded only once, to its dtype."""
-    tau = tau if isinstance(tau, Tensor) else torch.tensor(tau, dtype=torch.float64)
-    if tau.ndim > 1 or (tau.ndim == 1 and len(tau) != len(x)):
-        raise ValueError(f"tau has shape {tuple(tau.shape)}, expected a scalar or ({len(x)},), one per item of the batch")
-    if _cheap_to_look(tau) and not ((tau >= 0) & (tau <= 1)).all():
-        raise ValueError(f"tau must lie in [0, 1] (0 is noise, 1 the action), got {tau.min().item():g} … {tau.max().item():g}")
-    tau = tau.to(torch.float32 if x.device.type == "mps" else torch.float64).to(x.device)
+    tau = check_tau(tau, len(x)).to(torch.float32 if x.device.type == "mps" else torch.float64).to(x.device)
     return tau.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -111,17 +121,19 @@ def _check_pair(actions: Tensor, noise: Tensor) -> None:
         raise ValueError(f"actions have shape {tuple(actions.shape)}, noise {tuple(noise.shape)}: they must be equal")
     if actions.device != noise.device:
         raise ValueError(f"actions are on {actions.device}, noise on {noise.device}: move one of them")
-    _check_finite("actions", actions)
-    _check_finite("noise", noise)
+    check_finite("actions", actions)
+    check_finite("noise", noise)
 
 
-def _check_finite(name: str, x: Tensor, look: bool = False) -> None:
+def check_finite(name: str, x: Tensor, look: bool = False) -> None:
+    """Raise ValueError for integers, and for a NaN or an infinity where looking is free (or `look` says to look all the same)."""
     if not x.is_floating_point():
         raise ValueError(f"{name} must be a floating-point tensor, not {x.dtype}")
-    if (look or _cheap_to_look(x)) and not torch.isfinite(x).all():
+    if (look or cheap_to_look(x)) and not torch.isfinite(x).all():
         where = (~torch.isfinite(x)).nonzero()[0].tolist()
         raise ValueError(f"{name} holds a NaN or an infinity, first at index {where}")
 
 
-def _cheap_to_look(x: Tensor) -> bool:
+def cheap_to_look(x: Tensor) -> bool:
+    """Whether a check of values costs no device synchronisation and breaks no compiled graph."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()

@@ -48,6 +48,11 @@ class ExpertConfig:
             raise ValueError(f"width and head_dim must be even (sine and cosine halves), not {self.width} and {self.head_dim}")
 
 
+def widened(x: Tensor) -> Tensor:
+    """In float32 at least: bf16 is too coarse for a norm or an angle."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class RMSNorm(nn.Module):
     """x / rms(x) * (1 + w), in float32. Gemma stores w around 0, so a fresh norm scales by one."""
 
@@ -56,12 +61,12 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.weight.shape, 1 + self.weight.float(), eps=1e-6).type_as(x)
+        return F.rms_norm(widened(x), self.weight.shape, 1 + widened(self.weight), eps=1e-6).type_as(x)
 
 
 def rotary_table(positions: Tensor, head_dim: int) -> Table:
     """Cosine and signed sine of position * 10000^(-2i / head_dim). positions: (B, T). Returns two (B, 1, T, E), float32."""
-    frequency = 1e4 ** -(torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim)
+    frequency = 1 / 1e4 ** (torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim)
     angle = positions[:, None, :, None].float() * frequency  # (B, 1, T, E/2)
     return torch.cat([angle.cos(), angle.cos()], dim=-1), torch.cat([-angle.sin(), angle.sin()], dim=-1)
 
@@ -72,8 +77,8 @@ def rotate(x: Tensor, table: Table) -> Tensor:
     (a, b) becomes (a cos - b sin, b cos + a sin): x times cosine, plus x with its halves swapped times the signed sine.
     """
     cos, sin = table
-    swapped = x.float().roll(x.shape[-1] // 2, dims=-1)
-    return torch.addcmul(x.float() * cos, swapped, sin).type_as(x)
+    wide = widened(x)
+    return torch.addcmul(wide * cos, wide.roll(x.shape[-1] // 2, dims=-1), sin).type_as(x)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:

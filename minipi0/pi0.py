@@ -222,10 +222,7 @@ class Pi0(nn.Module):
     def velocity(self, observation: Observation, noisy_actions: Tensor, tau: Tensor | float) -> Tensor:
         """v_theta(A^tau, o), an estimate of E[A - eps | A^tau, o]. noisy_actions: (B, H, D); tau: scalar or (B,). Returns (B, H, D)."""
         self._check(observation, noisy_actions=noisy_actions)
-        tau = torch.as_tensor(tau, dtype=None if isinstance(tau, Tensor) else torch.float64, device=noisy_actions.device).reshape(-1)
-        if len(tau) not in (1, len(noisy_actions)):
-            raise ValueError(f"tau has {len(tau)} entries for a batch of {len(noisy_actions)}: give a scalar or one per item")
-        time = time_embedding(tau, self.config.action_expert.width)
+        time = time_embedding(flow.check_tau(tau, len(noisy_actions)).reshape(-1), self.config.action_expert.width)
         return self.decode(self.encode(observation), observation.state, noisy_actions, time)
 
     def loss(self, observation: Observation, actions: Tensor, noise: Tensor | None = None, tau: Tensor | None = None,
@@ -253,8 +250,8 @@ class Pi0(nn.Module):
             shape = (len(observation.state), self.config.horizon, self.config.action_dim)
             noise = _randn_like(torch.empty(shape, device=self.state_proj.weight.device), generator)
         self._check(observation, noise=noise)
+        taus = flow.step_times(steps)
         encoded = self.encode(observation)
-        taus = torch.arange(steps, dtype=torch.float64) / steps
         times = iter(time_embedding(taus, self.config.action_expert.width)[:, None].to(encoded[1]))  # (1, W) for every step
         return flow.euler(lambda x, tau: self.decode(encoded, observation.state, x, next(times)), noise, steps)
 
@@ -271,11 +268,15 @@ class Pi0(nn.Module):
         for name, shape in shapes.items():
             if shape != expected[name]:
                 raise ValueError(f"{name} has shape {shape}, this model expects {expected[name]}")
-        if not observation.images.is_floating_point():
-            raise ValueError(f"images are {observation.images.dtype}, expected floating-point numbers in [-1, 1]")
-        tokens = observation.tokens
-        if tokens.device.type == "cpu" and not torch.compiler.is_compiling() and ((tokens < 0) | (tokens >= c.vocab_size)).any():
-            raise ValueError(f"token {tokens.max().item()} is outside the vocabulary of {c.vocab_size}: was another tokenizer used?")
+        images, tokens = observation.images, observation.tokens
+        if not images.is_floating_point():
+            raise ValueError(f"images are {images.dtype}, expected floating-point numbers in [-1, 1]")
+        if flow.cheap_to_look(tokens):
+            outside = tokens[(tokens < 0) | (tokens >= c.vocab_size)]
+            if len(outside):
+                raise ValueError(f"token {outside[0].item()} is outside the vocabulary of {c.vocab_size}: was another tokenizer used?")
+            flow.check_finite("state", observation.state)
+            flow.check_finite("images", images.masked_fill(~observation.image_mask.bool()[:, :, None, None, None], 0))
 
     # ---- files --------------------------------------------------------------------------------------------------------------
 
