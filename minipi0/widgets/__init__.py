@@ -2,12 +2,12 @@
 
 import importlib
 
-_WHERE = {"StraightLine": "straight_line"}
+_WHERE = {"StraightLine": "straight_line", "FlowField": "flow_field", "EulerSteps": "euler_steps", "flow_field_fallback": "fallback"}
 __all__ = [*_WHERE]
 
 
 def __getattr__(name: str):
-    """Import a widget on first use, and say what to do where its front end cannot be had."""
+    """Import a widget on first use, and say what to do where anywidget is missing."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

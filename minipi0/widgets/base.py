@@ -57,3 +57,16 @@ class Canvas(anywidget.AnyWidget):
 
     def __repr__(self) -> str:  # what a page shows that cannot run it
         return f"{type(self).__name__}: an interactive picture; run the notebook to use it. The figure beside it says the same."
+
+
+class Points(traitlets.TraitType):
+    """At most 100 pairs of numbers within the picture, kept as a tuple of tuples."""
+
+    def validate(self, obj, value):
+        try:
+            points = tuple(value)
+        except TypeError:
+            raise traitlets.TraitError(f"{self.name} must be a list of points (x, y), not {value!r}") from None
+        if len(points) > 100:
+            raise traitlets.TraitError(f"{self.name} holds {len(points)} points; at most 100 can be drawn in time")
+        return tuple(as_point(point, f"{self.name}[{i}]") for i, point in enumerate(points))

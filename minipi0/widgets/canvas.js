@@ -127,6 +127,12 @@ function addChoice(view, { trait, name, options }) {
   return select;
 }
 
+function addButton(parent, onClick, text = "") {
+  const button = element(parent, "button", { type: "button" }, text);
+  button.addEventListener("click", onClick);
+  return button;
+}
+
 // A table of numbers beside the picture. rows: [text, colour or ""], a letter after "^" is raised. Returns fill([...strings]).
 function addTable(view, rows) {
   const table = element(view.side, "table");
@@ -171,6 +177,23 @@ function drawDot(view, point, colour, radius = 5) {
   const { ctx } = view;
   ctx.fillStyle = colour;
   ctx.beginPath(); ctx.arc(...view.px(point), radius, 0, 2 * Math.PI); ctx.fill();
+}
+
+// Many points: squares, far quicker than circles.
+function drawDots(view, points, colour, radius = 2) {
+  view.ctx.fillStyle = colour;
+  for (const point of points) {
+    const [x, y] = view.px(point);
+    view.ctx.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
+  }
+}
+
+// A mixture of Gaussians: each component as a disc of two standard deviations; and the obstacle, if there is one.
+function drawMixture(view, { means, std, obstacle }) {
+  view.ctx.globalAlpha = 0.3;
+  for (const mean of means) drawDot(view, mean, COLOUR.data, std * view.size / view.extent);
+  if (obstacle) drawDot(view, [0, 0], view.ink, obstacle * view.size / (2 * view.extent));
+  view.ctx.globalAlpha = 1;
 }
 
 // An arrow from a point along a vector, both in plane units.

@@ -1,0 +1,137 @@
+// The flow from noise to a target distribution: arrows at tau, particles that follow them, one particle's path in full.
+const DURATION = 4000; // ms from tau = 0 to 1 while playing
+const TARGETS = { ring: "ring of Gaussians", two_moons: "two moons", obstacle: "left or right of an obstacle", dots: "your own dots" };
+
+export default {
+  render({ model, el }) {
+    const view = openView(model, el, { label: "Velocity field and particles on their way from noise to the target", extent: 3.4, draw });
+    addChoice(view, { trait: "target", name: "target", options: TARGETS });
+    addChoice(view, { trait: "show", name: "particles follow", options: { marginal: "the marginal field", conditional: "their own straight lines" } });
+    const fieldChoice = addChoice(view, { trait: "field", name: "field", options: { exact: "exact (closed form)", network: "the trained network's" } });
+    addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
+    addSlider(view, { trait: "euler_steps", name: "Euler steps n", min: 1, max: 50, step: 1, digits: 0 });
+    const buttons = element(view.side, "div", { class: "m0-row" });
+    const play = addButton(buttons, () => view.set({ playing: !model.get("playing"), tau: model.get("tau") < 1 ? model.get("tau") : 0 }));
+    const addDot = addButton(buttons, () => drop(model.get("particle")), "Add a dot at ε");
+    const clear = addButton(buttons, () => view.set({ dots: [] }), "Clear the dots");
+    const fill = addTable(view, [
+      ["one noise point ε", COLOUR.noise], ["its exact path ends at", COLOUR.flow], ["n Euler steps end at", COLOUR.oneStep], ["distance between them", ""],
+    ]);
+    const note = element(view.side, "p", { class: "m0-note" });
+    addHandle(view, { trait: "particle", name: "noise point ε", colour: COLOUR.noise });
+
+    // ---- what depends on the field, computed once per change of these traits and kept --------------------------------
+    const causes = ["target", "dots", "field", "euler_steps", "network", "n_particles", "seed", "mixtures"];
+    let scene = null;
+    for (const cause of causes) view.on(model, `change:${cause}`, () => { scene = null; });
+
+    function makeScene() {
+      const mixture = targetMixture(model);
+      const field = model.get("field") === "network" ? networkField(model) : mixture.means.length ? mixtureField(mixture) : () => [0, 0];
+      const source = randomSource(model.get("seed")), particles = [];
+      for (let i = 0; i < model.get("n_particles"); i++) {
+        const noise = [source.normal(), source.normal()];
+        const action = mixture.means.length ? sampleMixture(mixture, source) : noise; // the partner in training, drawn independently
+        particles.push({ line: [noise, action], path: eulerPath(field, noise, model.get("euler_steps")) });
+      }
+      return { mixture, field, particles };
+    }
+
+    // ---- drawing ----------------------------------------------------------------------------------------------------
+    function draw() {
+      scene ||= makeScene();
+      const tau = model.get("tau"), marginal = model.get("show") === "marginal", own = model.get("target") === "dots";
+      play.textContent = model.get("playing") ? "Pause" : "Play";
+      fieldChoice.parentNode.hidden = !model.get("network").byteLength;
+      addDot.hidden = clear.hidden = !own;
+      note.textContent = own ? "Click or draw in the plane to add dots: each is an action to be learned. Drag ε (or use the arrow keys)."
+        : "Click anywhere: a noise point ε starts there. Drag it or use the arrow keys.";
+      drawAxes(view);
+      drawMixture(view, scene.mixture);
+      if (marginal) drawField(view, scene.field, tau);
+      else for (const { line } of scene.particles.slice(0, 60)) { view.ctx.globalAlpha = 0.5; drawLine(view, line, COLOUR.path, 1); }
+      view.ctx.globalAlpha = 0.85;
+      drawDots(view, scene.particles.map(({ line, path }) => pathAt(marginal ? path : line, tau)), COLOUR.path);
+      view.ctx.globalAlpha = 1;
+      drawParticle(tau);
+    }
+
+    function drawParticle(tau) {
+      const start = model.get("particle");
+      if (scene.start !== start) Object.assign(scene, { start, exact: exactPath(scene.field, start), steps: eulerPath(scene.field, start, model.get("euler_steps")) });
+      const { exact, steps } = scene;
+      drawLine(view, exact, COLOUR.flow, 2.5);
+      drawLine(view, steps, COLOUR.oneStep, 2);
+      drawDots(view, steps, COLOUR.oneStep, 3);
+      drawDot(view, pathAt(exact, tau), COLOUR.flow, 6);
+      drawDot(view, pathAt(steps, tau), COLOUR.oneStep, 6);
+      drawText(view, start, "ε");
+      const [a, b] = [exact.at(-1), steps.at(-1)];
+      fill([pair(start), pair(a), pair(b), number(Math.hypot(a[0] - b[0], a[1] - b[1]), 3)]);
+    }
+
+    // ---- the mouse in the plane: a new noise point, or dots ---------------------------------------------------------
+    let drawing = false;
+    function drop(point) {
+      if (model.get("target") !== "dots") return view.set({ particle: point });
+      if (model.get("dots").length < 100) view.set({ dots: [...model.get("dots"), point] });
+    }
+    const place = (event) => drop(view.at(event).map((c) => Math.round(Math.max(-3.3, Math.min(3.3, c)) * 100) / 100));
+    view.canvas.addEventListener("pointerdown", (event) => { drawing = true; view.canvas.setPointerCapture(event.pointerId); place(event); });
+    view.canvas.addEventListener("pointermove", (event) => {
+      if (!drawing) return;
+      const last = model.get("dots").at(-1) || [9, 9], here = view.at(event);
+      if (model.get("target") !== "dots" || Math.hypot(here[0] - last[0], here[1] - last[1]) > 0.3) place(event);
+    });
+    for (const end of ["pointerup", "pointercancel"]) view.canvas.addEventListener(end, () => { drawing = false; });
+
+    // ---- playing: tau follows the clock; somebody who asked for less motion gets ten still pictures instead -----------
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+    let frame = 0, from = null; // from: {tau, time} of the last tau that did not come from the clock
+    function tick(time) {
+      frame = 0;
+      if (!model.get("playing")) { from = null; return; }
+      const tau = model.get("tau");
+      if (!from || tau !== from.last) from = { tau, time, last: tau }; // started, or moved by hand or from Python
+      const elapsed = (time - from.time) / DURATION;
+      const next = Math.min(1, from.tau + (calm.matches ? Math.floor(10 * elapsed) / 10 : elapsed));
+      from.last = next;
+      if (next !== tau) view.set({ tau: next });
+      if (next === 1) view.set({ playing: false });
+      frame = requestAnimationFrame(tick);
+    }
+    const start = () => { if (model.get("playing")) frame ||= requestAnimationFrame(tick); };
+    view.on(model, "change:playing", start);
+    start();
+    return () => { cancelAnimationFrame(frame); view.close(); };
+  },
+};
+
+// The current target as {means, std, weights}; the reader's dots weigh the same.
+function targetMixture(model) {
+  const mixture = model.get("mixtures")[model.get("target")], dots = model.get("dots");
+  return mixture.means ? mixture : { means: dots, std: mixture.std, weights: dots.map(() => 1 / dots.length) };
+}
+
+function networkField(model) {
+  const bytes = model.get("network"); // a DataView, not always aligned to floats: copy
+  return gridField(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), model.get("grid"));
+}
+
+// Arrows on a grid, all in one path: quick. Their length is a seventh of the velocity, but stays within a cell and a half.
+function drawField(view, field, tau, side = 17) {
+  const { ctx, extent } = view, cell = 2 * extent / side;
+  Object.assign(ctx, { strokeStyle: COLOUR.flow, lineWidth: 1.2, globalAlpha: 0.75 });
+  ctx.beginPath();
+  for (let k = 0; k < side * side; k++) {
+    const x = -extent + cell * (k % side + 0.5), y = -extent + cell * (Math.floor(k / side) + 0.5);
+    const [vx, vy] = field(x, y, tau), speed = Math.hypot(vx, vy), scale = Math.min(1 / 7, 1.5 * cell / speed);
+    if (!(speed > 1e-9)) continue;
+    const [x0, y0] = view.px([x, y]), [x1, y1] = view.px([x + scale * vx, y + scale * vy]);
+    const angle = Math.atan2(y1 - y0, x1 - x0), head = Math.min(5, Math.hypot(x1 - x0, y1 - y0));
+    ctx.moveTo(x0, y0); ctx.lineTo(x1, y1);
+    for (const turn of [-0.5, 0.5]) { ctx.moveTo(x1, y1); ctx.lineTo(x1 - head * Math.cos(angle + turn), y1 - head * Math.sin(angle + turn)); }
+  }
+  ctx.stroke();
+  ctx.globalAlpha = 1;
+}
