@@ -89,7 +89,7 @@ def load(
     return ActionChunks(recording, np.flatnonzero(episodes[split]), horizon, chosen, image_size, pictures, stats, tokens, seed)
 
 
-class ActionChunks(torch.utils.data.Dataset):
+class ActionChunks:
     """Items of the chosen episodes, frame by frame. Made by `load`.
 
     stats: {"state_mean", "state_std" (S,), "action_mean", "action_std" (D,)} float32, of the training episodes whatever the split.
@@ -187,7 +187,7 @@ def _camera(name: str, recording: lerobot.Recording) -> str:
 def _mean_std(values: np.ndarray, names: list[str], what: str) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per dimension of (F, D), float32; 1 in place of a deviation that is only float32's rounding."""
     mean, std = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    constant = std <= 1e-6 * np.abs(values).max(axis=0)
+    constant = std <= np.finfo(np.float32).eps * np.abs(values).max(axis=0)
     if constant.any():
         which = ", ".join(name for name, is_constant in zip(names, constant, strict=True) if is_constant)
         warnings.warn(f"{what} never changes in the training episodes, so it is shifted to 0 and left unscaled: {which}", stacklevel=3)

@@ -141,13 +141,15 @@ def _build(path: Path, shape: tuple[int, ...], spans: list[tuple[Span, int]], ca
         places.setdefault(span.file, []).append((span, start))
     handle, temporary = tempfile.mkstemp(suffix=".part", prefix=path.stem, dir=path.parent)
     os.close(handle)
-    lock = threading.Lock()
+    lock, stopping = threading.Lock(), threading.Event()
     pool = ThreadPoolExecutor(THREADS)  # threads suffice: decoding and resizing release Python's lock
     try:
         out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         with tqdm(total=shape[0], desc=f"decoding {camera}, once", unit="frame") as bar:
 
             def advance():
+                if stopping.is_set():
+                    raise InterruptedError("decoding was stopped")
                 with lock:
                     bar.update()
 
@@ -159,6 +161,7 @@ def _build(path: Path, shape: tuple[int, ...], spans: list[tuple[Span, int]], ca
         del out  # Windows cannot rename a file that is mapped
         os.replace(temporary, path)
     finally:
+        stopping.set()  # after an error or a Ctrl-C nobody waits for the rest of a long video
         pool.shutdown(cancel_futures=True)
         Path(temporary).unlink(missing_ok=True)
 

@@ -98,8 +98,9 @@ def read(folder: Path, state_key: str | None = None, action_key: str | None = No
             tables = {file: _table(file, columns)}  # only the last one: episodes come in the order of the files
         table = tables[file]
         mine = np.flatnonzero(table["episode_index"].to_numpy() == index)
-        if len(mine) != length:
-            raise ValueError(f"{file}: expected {length} rows of episode {index} as the metadata say, found {len(mine)}")
+        if not 0 < length == len(mine) == mine[-1] - mine[0] + 1:
+            found = f"{len(mine)}{' or others between them' if len(mine) == length else ''}"
+            raise ValueError(f"{file}: expected {length} rows of episode {index} as the metadata say, found {found}")
         table = table.slice(mine[0], length)
         if not np.array_equal(table["frame_index"].to_numpy(), np.arange(length)):
             raise ValueError(f"{file}: the frames of episode {index} are not numbered 0 … {length - 1} in that order (frame_index)")
