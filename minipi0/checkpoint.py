@@ -13,10 +13,12 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -65,6 +67,14 @@ def released_names(name: str) -> list[str]:
     return [name]
 
 
+def row_counts(name: str, rows: int, config: dict) -> list[int]:
+    """How many of the parameter's rows belong to each of its `released_names`."""
+    if name.endswith(".qkv.weight"):
+        sizes = config["vlm" if ".vlm." in name else "action_expert"]
+        return [sizes[heads] * sizes["head_dim"] for heads in ("num_heads", "num_kv_heads", "num_kv_heads")]
+    return [rows // 2] * 2 if name.endswith(".gate_up.weight") else [rows]
+
+
 def own_name(name: str) -> str:
     """A model's parameter name as files spell it: transformers' versions differ in whether SigLIP has one more level."""
     return name.replace("vision.vision_model.", "vision.")
@@ -107,20 +117,26 @@ class Checkpoint:
 def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
     """Look into a folder with model.safetensors (or its shards), a .safetensors file, or a Hugging Face repository.
 
-    Raises FileNotFoundError when there is no such thing, ValueError for a file that is no complete safetensors file.
+    Raises FileNotFoundError when there is no such thing, ValueError for a file that is not complete or not what it should be.
     """
     path = Path(path_or_repo)
     if not path.exists():
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(path_or_repo)):
             raise FileNotFoundError(f"no file or folder {path_or_repo}, and that is no Hugging Face repository id (owner/name)")
-        path = Path(snapshot_download(str(path_or_repo), allow_patterns=["*.safetensors", "*.json"]))
+        try:
+            path = Path(snapshot_download(str(path_or_repo), allow_patterns=["*.safetensors", "*.json"]))
+        except (HfHubHTTPError, OSError) as error:
+            raise FileNotFoundError(f"no folder {path_or_repo} here, and from the Hugging Face Hub it could not be had: {error}") from error
     index = path / "model.safetensors.index.json"
     if path.is_file():
         files = [path]
     elif (path / "model.safetensors").exists():
         files = [path / "model.safetensors"]
     elif index.exists():
-        files = [path / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        try:
+            files = [path / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{index} is no index of shards: {error!r}") from error
     else:
         raise FileNotFoundError(f"{path} holds no model.safetensors: it has {sorted(p.name for p in path.iterdir())[:10]}")
     found: dict[str, tuple[Path, str, tuple[int, ...], str]] = {}
@@ -149,12 +165,14 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
     )
 
 
-def load(model: nn.Module, source: Checkpoint, dtype: torch.dtype | None = None) -> None:
+def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype | None = None) -> None:
     """Fill a model built on the meta device, tensor by tensor, the largest first so that the peak stays near the model's own size.
 
-    dtype: of the parameters; by default the file's, and where it mixes several the widest.
+    config: the model's sizes. dtype: of the parameters; by default the file's, and where it mixes several the widest.
     Raises ValueError naming missing, unexpected and mis-shaped tensors before anything is read.
     """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"dtype must be a floating-point torch.dtype, not {dtype!r}")
     parameters = {own_name(name): (name, parameter) for name, parameter in model.named_parameters()}
     sources = {name: released_names(name) if source.released else [name] for name in parameters}
     wanted = {key for keys in sources.values() for key in keys}
@@ -162,13 +180,11 @@ def load(model: nn.Module, source: Checkpoint, dtype: torch.dtype | None = None)
     unexpected = sorted(source.shapes.keys() - wanted - (UNUSED if source.released else set()))
     wrong = []
     for name, keys in sources.items():
-        expected = tuple(parameters[name][1].shape)
-        shapes = [source.shapes[key] for key in keys if key in source.shapes]
-        if len(shapes) < len(keys):
-            continue
-        stacked = (sum(shape[0] for shape in shapes), *shapes[0][1:])
-        if stacked != expected or len({shape[1:] for shape in shapes}) > 1:
-            wrong.append(f"{' + '.join(keys)}: {' + '.join(map(str, shapes))} in the file, {expected} in the model")
+        shape = tuple(parameters[name][1].shape)
+        for key, rows in zip(keys, row_counts(name, shape[0], config) if source.released else shape[:1], strict=True):
+            expected, found = (rows, *shape[1:]), source.shapes.get(key)
+            if found not in (expected, None):
+                wrong.append(f"{key}: {found} in the file, {expected} in the model")
     kinds = {"missing": missing, "unexpected": unexpected, "of another shape": wrong}
     complaints = [_listed(kind, names) for kind, names in kinds.items() if names]
     if complaints:
@@ -206,23 +222,17 @@ def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str
     if layout == "lerobot":
         renamed = {"chunk_size": "horizon", "max_action_dim": "action_dim", "max_state_dim": "state_dim"}
         described |= {"type": "pi0", **{theirs: config[ours] for theirs, ours in renamed.items()}}
-    write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(described, indent=1) + "\n"))
     metadata = {"format": "pt", **({"minipi0": "1"} if layout == "minipi0" else {})}
-    write_atomically(folder / "model.safetensors", lambda path: save_file(state, path, metadata=metadata))
+    write_atomically(folder / "model.safetensors", lambda path: save_file(state, path, metadata=metadata))  # first: if any, this one fails
+    write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(described, indent=1) + "\n"))
 
 
 def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
     """minipi0's tensors under their released names: fused matrices cut into their parts, the velocity's sign turned."""
     released = {}
     for name, tensor in state.items():
-        keys, rows = released_names(name), [len(tensor)]
-        if name.endswith(".qkv.weight"):
-            sizes = config["vlm" if ".vlm." in name else "action_expert"]
-            rows = [sizes[heads] * sizes["head_dim"] for heads in ("num_heads", "num_kv_heads", "num_kv_heads")]
-        elif name.endswith(".gate_up.weight"):
-            rows = [len(tensor) // 2] * 2
-        tensor = -tensor if changes_sign(name) else tensor
-        released |= {key: part.clone() for key, part in zip(keys, tensor.split(rows), strict=True)}
+        parts = (-tensor if changes_sign(name) else tensor).split(row_counts(name, len(tensor), config))
+        released |= {key: part.clone() for key, part in zip(released_names(name), parts, strict=True)}
     embedding = state["embedding.weight"]
     released[VLM_HEAD] = embedding.clone()
     released[ACTION_HEAD] = embedding.new_zeros(len(embedding), config["action_expert"]["width"])
@@ -251,7 +261,4 @@ def _widest(dtypes) -> torch.dtype:
     kinds = set(dtypes)
     if kinds - known.keys():
         raise ValueError(f"weights of type {sorted(kinds - known.keys())} cannot be read: expected {sorted(known)}")
-    widest = torch.float16 if kinds == {"F16"} else torch.bfloat16
-    for kind in kinds - {"F16"}:
-        widest = torch.promote_types(widest, known[kind])
-    return widest
+    return reduce(torch.promote_types, (known[kind] for kind in kinds))

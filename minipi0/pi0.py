@@ -291,7 +291,7 @@ class Pi0(nn.Module):
         config = config or Pi0Config.from_dict(source.config())
         with torch.device("meta"):
             model = cls(config)
-        checkpoint.load(model, source, dtype)
+        checkpoint.load(model, source, config.to_dict(), dtype)
         for name, buffer in list(model.named_buffers()):  # SigLIP's position_ids, the only one, stands in no file
             owner, _, leaf = name.rpartition(".")
             model.get_submodule(owner).register_buffer(leaf, torch.arange(buffer.numel())[None], persistent=False)
