@@ -85,6 +85,8 @@ def fit(model: nn.Module, dataset, steps: int | None = None, recipe: Recipe | No
         raise ValueError(f"steps={steps}, but the recipe says {recipe.steps}: give one of them")
     if len(dataset) == 0:
         raise ValueError("the data set holds no action chunk")
+    if resume and out is None:
+        raise ValueError("resume=True needs out=, the folder of the run to go on with")
     device = next(model.parameters()).device
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay)
@@ -97,10 +99,13 @@ def fit(model: nn.Module, dataset, steps: int | None = None, recipe: Recipe | No
     for step in bar:
         indices = recipe.indices(step, len(dataset))
         observation, actions, mask = dataset.batch(indices)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss = loss_of(
-                observation.to(device), actions.to(device), action_mask=mask.to(device), generator=_generator(recipe.seed, 2 * step + 1)
-            )
+        noise = _generator(recipe.seed, 2 * step + 1)
+        try:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                loss = loss_of(observation.to(device), actions.to(device), action_mask=mask.to(device), generator=noise)
+        except ValueError as error:
+            error.add_note(f"That was in step {step}, for the chunks {indices.tolist()}.")
+            raise
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is {losses[-1]} in step {step}, for the chunks {indices.tolist()}")

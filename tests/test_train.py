@@ -1,0 +1,195 @@
+"""The training loop: what it computes, that it can be interrupted, and what it refuses."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig, train
+from minipi0.train import Recipe, fit
+
+TINY = Pi0Config(
+    vlm=ExpertConfig(width=16, depth=2, mlp_dim=32, num_heads=2, num_kv_heads=1, head_dim=8),
+    action_expert=ExpertConfig(width=24, depth=2, mlp_dim=32, num_heads=2, num_kv_heads=1, head_dim=8),
+    vision=VisionConfig(image_size=8, patch_size=4, width=16, depth=1, num_heads=2, mlp_dim=32),
+    vocab_size=20, action_dim=3, state_dim=2, horizon=4,
+)  # fmt: skip
+
+
+class Chunks:
+    """A data set of 37 chunks that all go where the state says; the last two steps of every third one are padding."""
+
+    def __init__(self, padding: float = 0.0, fail_at: int | None = None):
+        generator = torch.Generator().manual_seed(7)
+        self.images = torch.rand(37, 1, 3, 8, 8, generator=generator) * 2 - 1
+        self.state = torch.randn(37, 2, generator=generator)
+        self.actions = self.state[:, None, :1].repeat(1, 4, 3)
+        self.mask = torch.ones(37, 4, dtype=torch.bool)
+        self.mask[::3, 2:] = False
+        self.actions[~self.mask] = padding
+        self.calls, self.fail_at = 0, fail_at
+
+    def __len__(self):
+        return 37
+
+    def batch(self, indices):
+        if self.calls == self.fail_at:
+            raise KeyboardInterrupt
+        self.calls += 1
+        b = len(indices)
+        observation = Observation(
+            self.images[indices], torch.ones(b, 1, dtype=torch.bool), torch.full((b, 3), 5), torch.ones(b, 3, dtype=torch.bool), self.state[indices]
+        )
+        return observation, self.actions[indices], self.mask[indices]
+
+
+def tiny() -> Pi0:
+    torch.manual_seed(0)
+    return Pi0(TINY)
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_it_learns():
+    losses = fit(tiny(), Chunks(), steps=120, progress=False)
+    assert sum(losses[-20:]) < 0.6 * sum(losses[:20])
+
+
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path):
+    recipe = Recipe(steps=9, batch_size=8, warmup=2)
+    whole = tiny()
+    losses = fit(whole, Chunks(), recipe=recipe, progress=False)
+
+    with pytest.raises(KeyboardInterrupt):  # in step 5, two steps after the state of step 4 was written
+        fit(tiny(), Chunks(fail_at=6), recipe=recipe, out=tmp_path, save_every=4, progress=False)
+    resumed = tiny()
+    torch.nn.init.zeros_(resumed.action_out_proj.weight)  # what it starts from must not matter
+    torch.manual_seed(123)  # nor may the global generator
+    assert fit(resumed, Chunks(), recipe=recipe, out=tmp_path, save_every=4, resume=True, progress=False) == losses
+    assert same(whole, resumed)
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    recipe = Recipe(steps=3, batch_size=8, warmup=0)
+    first, again = tiny(), tiny()
+    losses = fit(first, Chunks(), recipe=recipe, out=tmp_path, progress=False)
+    assert fit(again, Chunks(), recipe=recipe, out=tmp_path, resume=True, progress=False) == losses
+    assert same(first, again)
+
+
+def test_the_model_ends_with_the_average_of_its_weights():
+    snapshots = []
+
+    class Spy(Chunks):
+        def batch(self, indices):
+            snapshots.append(copy.deepcopy(model.state_proj.weight.detach()))
+            return super().batch(indices)
+
+    model = tiny()
+    fit(model, Spy(), recipe=Recipe(steps=5, batch_size=8, warmup=0, ema=0.8), progress=False)
+    raw = tiny()
+    fit(raw, Chunks(), recipe=Recipe(steps=5, batch_size=8, warmup=0, ema=0.0), progress=False)  # no averaging: the last weights
+    average = snapshots[1]  # the average begins with the weights after the first step
+    for weights in [*snapshots[2:], raw.state_proj.weight.detach()]:
+        average = 0.8 * average + 0.2 * weights
+    torch.testing.assert_close(model.state_proj.weight.detach(), average)
+
+
+def test_padded_actions_change_nothing():
+    recipe = Recipe(steps=3, batch_size=16, warmup=0)
+    quiet, loud = tiny(), tiny()
+    masked_noise = Chunks(padding=0.0), Chunks(padding=50.0)
+    losses = [fit(model, chunks, recipe=recipe, progress=False) for model, chunks in zip((quiet, loud), masked_noise, strict=True)]
+    # padded actions are noised and read by the network, so they may colour its input; as targets they must not count
+    assert max(losses[1]) < 10, "a target of 50 squared would show"
+
+
+def test_every_epoch_takes_each_chunk_once():
+    recipe = Recipe(steps=10, batch_size=8, seed=3)
+    drawn = torch.cat([recipe.indices(step, 20) for step in range(5)])  # 40 = two epochs
+    assert drawn[:20].sort().values.tolist() == drawn[20:].sort().values.tolist() == list(range(20))
+    assert drawn[:20].tolist() != drawn[20:].tolist()
+    assert len(Recipe(batch_size=50).indices(0, 20)) == 50  # a batch larger than the data set
+
+
+def test_learning_rate_warms_up_and_ends_low():
+    recipe = Recipe.released()
+    assert recipe.rate(0) == pytest.approx(2.5e-8)
+    assert recipe.rate(999) == recipe.rate(1000) == pytest.approx(2.5e-5)
+    assert recipe.rate(recipe.steps) == pytest.approx(2.5e-6)
+    assert recipe.rate(15_500) == pytest.approx((2.5e-5 + 2.5e-6) / 2)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched():
+    class Broken(Chunks):
+        def batch(self, indices):
+            observation, actions, mask = super().batch(indices)
+            if self.calls == 3:
+                actions = actions * 1e30  # finite, but not its square
+            return observation, actions, mask
+
+    recipe = Recipe(steps=5, batch_size=4, warmup=0, ema=0.0)
+    model = tiny()
+    indices = recipe.indices(2, 37).tolist()
+    with pytest.raises(FloatingPointError, match="step 2") as error:
+        fit(model, Broken(), recipe=recipe, progress=False)
+    assert str(indices) in str(error.value)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_bad_input_is_traced_to_its_chunks():
+    class Broken(Chunks):
+        def batch(self, indices):
+            observation, actions, mask = super().batch(indices)
+            observation.state[1] = math.nan
+            return observation, actions, mask
+
+    with pytest.raises(ValueError, match="state holds a NaN") as error:
+        fit(tiny(), Broken(), recipe=Recipe(steps=1, batch_size=4), progress=False)
+    assert str(Recipe(batch_size=4).indices(0, 37).tolist()) in error.value.__notes__[0]
+
+
+def test_a_state_of_another_run_is_refused(tmp_path):
+    recipe = Recipe(steps=2, batch_size=4, warmup=0)
+    fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="batch_size: 4 then, 5 now"):
+        fit(tiny(), Chunks(), recipe=Recipe(steps=2, batch_size=5, warmup=0), out=tmp_path, resume=True, progress=False)
+    wider = Pi0(Pi0Config(**{**vars(TINY), "action_dim": 5}))
+    with pytest.raises(ValueError, match="another model: .*action"):
+        fit(wider, Chunks(), recipe=recipe, out=tmp_path, resume=True, progress=False)
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path / "empty", resume=True, progress=False)
+    with pytest.raises(ValueError, match="resume=True needs out="):
+        fit(tiny(), Chunks(), recipe=recipe, resume=True, progress=False)
+
+
+def test_a_failed_write_leaves_the_last_state(tmp_path, monkeypatch):
+    recipe = Recipe(steps=4, batch_size=4, warmup=0)
+    fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
+    before = (tmp_path / train.STATE).read_bytes()
+
+    def full_disk(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(train, "save_file", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
+    assert (tmp_path / train.STATE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [train.STATE]
+
+
+@pytest.mark.parametrize("values", [{"steps": 0}, {"batch_size": 0}, {"warmup": -1}, {"ema": 1.0}])
+def test_impossible_recipes(values):
+    with pytest.raises(ValueError):
+        Recipe(**values)
+
+
+def test_bf16_trains_close_to_float32():
+    recipe = Recipe(steps=5, batch_size=8, warmup=0)
+    exact, rough = (fit(tiny(), Chunks(), recipe=recipe, bf16=bf16, progress=False) for bf16 in (False, True))
+    assert exact != rough
+    assert exact == pytest.approx(rough, rel=0.05)
