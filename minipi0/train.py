@@ -69,8 +69,10 @@ class Recipe:
         return torch.tensor(picked)
 
 
-def fit(model: nn.Module, dataset, steps: int | None = None, recipe: Recipe | None = None, out: str | Path | None = None,
-        save_every: int = 500, resume: bool = False, bf16: bool = False, compile: bool = False, progress: bool = True) -> list[float]:  # fmt: skip
+def fit(
+    model: nn.Module, dataset, steps: int | None = None, recipe: Recipe | None = None, *, out: str | Path | None = None,
+    save_every: int = 500, resume: bool = False, bf16: bool = False, compile: bool = False, progress: bool = True,
+) -> list[float]:  # fmt: skip
     """Train `model` in place on a data set of action chunks, and leave it with the averaged weights, in eval mode.
 
     model: anything with `loss(observation, actions, action_mask=…, generator=…)`, on the device to train on: a Pi0 or a baseline.
@@ -203,7 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
     held_out = data.load(**load, split="test")
     indices = evaluate.spread(held_out, 256)
     score, low, high = evaluate.open_loop(model, held_out, indices).interval()
-    print(f"energy score on {len(held_out.episodes)} held-out episodes, 10 steps: {score:.3f} (95 % interval {low:.3f} to {high:.3f}, normalised units)")
+    print(f"energy score of 10 steps on {len(held_out.episodes)} held-out episodes: {score:.3f} (95 % interval {low:.3f} … {high:.3f})")
     print(f"trained model: {args.out}")
 
 

@@ -38,9 +38,8 @@ class Chunks:
             raise KeyboardInterrupt
         self.calls += 1
         b = len(indices)
-        observation = Observation(
-            self.images[indices], torch.ones(b, 1, dtype=torch.bool), torch.full((b, 3), 5), torch.ones(b, 3, dtype=torch.bool), self.state[indices]
-        )
+        seen, words = torch.ones(b, 1, dtype=torch.bool), torch.ones(b, 3, dtype=torch.bool)
+        observation = Observation(self.images[indices], seen, torch.full((b, 3), 5), words, self.state[indices])
         return observation, self.actions[indices], self.mask[indices]
 
 
