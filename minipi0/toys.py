@@ -80,6 +80,10 @@ class GaussianMixture:
         between = (share * ((velocity - mean) ** 2).sum(-1)).sum(1)  # the components disagree
         return (x.shape[1] * within + between).to(x.dtype)
 
+    def posterior(self, x: Tensor, tau: Tensor | float) -> Tensor:
+        """P(component k | A^tau = x), (B, K) float64: which components a point at x may still end in. x, tau: as for `velocity`."""
+        return self._components(x, tau)[0]
+
     def occupancy(self, x: Tensor, radius: float = 3.0) -> Tensor:
         """Share of the points x (B, D) that lie within `radius` std of each mean, (K,). In 2-D, 98.9 % of true samples lie within 3."""
         near = torch.cdist(x.double().cpu(), self.means) < radius * self.std
@@ -163,7 +167,7 @@ class Obstacle:
         side = torch.where(side < 0.5, 1.0, -1.0)
         if left_closed is not None:
             side = torch.where(left_closed.bool()[:, None], -1.0, side)
-        height, lean = 0.65 + 0.4 * height, 0.6 * lean - 0.3  # lowest way past the centre: 0.65 * cos(pi * 0.075) = 0.63
+        height, lean = 0.7 + 0.4 * height, 0.6 * lean - 0.3  # lowest way past the centre: 0.7 * cos(0.075 pi) = 0.68
         s = torch.linspace(0, 1, self.horizon, dtype=torch.float64)
         y = side * height * torch.sin(torch.pi * (s + lean * s * (1 - s)))
         start, goal = torch.tensor([self.start, self.goal], dtype=torch.float64)
@@ -251,7 +255,7 @@ def optimal_pairs(actions: Tensor, noise: Tensor) -> Tensor:
 
 
 def train(
-    net: VelocityMLP, sample, steps: int = 2000, batch: int = 256, lr: float = 1e-2, seed: int = 0,
+    net: VelocityMLP, sample, steps: int = 2000, batch: int = 128, lr: float = 1e-2, seed: int = 0,
     target: str = "velocity", sample_tau=flow.sample_tau, pair=None, progress: str | None = "training",
 ) -> Tensor:
     """Train `net` in place by flow matching and freeze it; returns the losses, (steps, members). Adam, cosine decay of the step size.
@@ -268,7 +272,7 @@ def train(
     net.requires_grad_(True)
     device = next(net.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(net.parameters(), lr)
+    optimizer = torch.optim.Adam(net.parameters(), lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = torch.empty(steps, net.members)
     bar = tqdm(range(steps), desc=progress, disable=progress is None, mininterval=0.5)

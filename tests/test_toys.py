@@ -50,6 +50,12 @@ def test_one_exact_step_from_noise_lands_on_the_mean():
     assert (end - mixture.mean).abs().max() < 1e-5
 
 
+def test_posterior_is_the_prior_at_the_start_and_certain_at_the_end():
+    mixture, x = toys.GaussianMixture([[1.0, 0.0], [-1.0, 0.0]], 0.1, [3, 1]), torch.tensor([[1.0, 0.0], [-0.9, 0.1]])
+    torch.testing.assert_close(mixture.posterior(x, 0.0), mixture.weights.expand(2, 2))
+    torch.testing.assert_close(mixture.posterior(x, 1.0), torch.eye(2, dtype=torch.float64))
+
+
 def test_velocity_takes_tau_per_item_keeps_dtype_and_is_stable_at_both_ends():
     mixture, x = toys.two_moons(), torch.randn(8, 2, generator=generator())
     tau = torch.linspace(0, 1, 8, dtype=torch.float64)
