@@ -1,11 +1,11 @@
-"""Gemma's parts against their formulas, and the two experts against a naive joint attention written out below."""
+"""Gemma's parts against their formulas, and the two experts against a naive joint attention."""
 
 import math
 
+import oracle
 import pytest
 import reference as ref
 import torch
-from torch.nn import functional as F
 
 from minipi0 import ExpertConfig, attention_maps, gemma
 from minipi0.gemma import Layer, RMSNorm, TwoExperts, attend, attention_bias, rotary_table, rotate
@@ -44,40 +44,6 @@ def run(model: TwoExperts, prefix, suffix, allowed, positions):
     return out, model.suffix(suffix, attention_bias(allowed[:, p:], suffix.dtype), table, cache)
 
 
-def naive_experts(model: TwoExperts, prefix, suffix, allowed, positions):
-    """ALL tokens in one attention per layer: no cache, no fused kernel, loops over heads, rotation by complex numbers."""
-
-    def norm(x, weight):
-        return x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt() * (1 + weight)
-
-    config = SIZES
-    n, k, e = config["num_heads"], config["num_kv_heads"], config["head_dim"]
-    frequency = 1 / 1e4 ** (torch.arange(0, e, 2).float() / e)  # float32, as in released code
-    angle = positions[..., None].float() * frequency
-    turn = torch.complex(angle.cos(), angle.sin()).to(torch.complex128)
-
-    def rope(x):  # (B, T, E)
-        z = torch.complex(x[..., : e // 2], x[..., e // 2 :]) * turn
-        return torch.cat([z.real, z.imag], dim=-1)
-
-    xs, p = [prefix, suffix], prefix.shape[1]
-    for layers in zip(model.vlm.layers, model.action.layers, strict=True):
-        qkv = [F.linear(norm(x, layer.attention_norm.weight), layer.qkv.weight) for x, layer in zip(xs, layers, strict=True)]
-        heads = torch.cat(qkv, dim=1).unflatten(-1, (n + 2 * k, e)).unbind(2)  # each (B, T, E)
-        outputs = []
-        for i in range(n):
-            query, key, value = rope(heads[i]), rope(heads[n + i // (n // k)]), heads[n + k + i // (n // k)]
-            scores = (query @ key.transpose(1, 2) / math.sqrt(e)).masked_fill(~allowed, -math.inf)
-            outputs.append(torch.softmax(scores, dim=-1).nan_to_num() @ value)
-        attended = torch.cat(outputs, dim=-1)
-        for j, (layer, part) in enumerate(zip(layers, (attended[:, :p], attended[:, p:]), strict=True)):
-            x = xs[j] + part @ layer.attention_out.weight.T
-            gate, up = F.linear(norm(x, layer.mlp_norm.weight), layer.gate_up.weight).chunk(2, dim=-1)
-            gelu = 0.5 * gate * (1 + torch.tanh(math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)))
-            xs[j] = x + (gelu * up) @ layer.down.weight.T
-    return norm(xs[0], model.vlm.norm.weight), norm(xs[1], model.action.norm.weight)
-
-
 # ---------------------------------------------------------------- the two experts
 
 
@@ -90,7 +56,7 @@ def test_two_calls_equal_one_joint_attention(kv_heads, monkeypatch):
     real = torch.diagonal(inputs[2], dim1=1, dim2=2)
     for dtype, tolerance in [(torch.float64, 1e-10), (torch.float32, 1e-5)]:
         model = experts(torch.float64, vlm, action)
-        expected = naive_experts(model, *inputs)
+        expected = oracle.experts(model, vlm, *inputs)
         got = run(model.to(dtype), *(x.to(dtype) for x in inputs[:2]), *inputs[2:])
         for ours, naive, valid in zip(got, expected, (real[:, :P], real[:, P:]), strict=True):
             assert ours.dtype == dtype
