@@ -194,7 +194,7 @@ def test_optimal_pairs_shorten_the_way_and_keep_every_action():
 def test_training_learns_the_exact_field_and_is_seeded():
     mixture = toys.GaussianMixture([[1.0, 0.0], [-1.0, 0.0]], 0.5)
     nets = [toys.VelocityMLP(2, width=64, members=2) for _ in range(2)]
-    losses = [toys.train(net, mixture.sample, steps=500, progress=None, sample_tau=toys.uniform_tau) for net in nets]
+    losses = [toys.train(net, mixture.sample, steps=500, batch=256, progress=None, sample_tau=toys.uniform_tau) for net in nets]
     assert losses[0].shape == (500, 2) and torch.equal(losses[0], losses[1])
     x = flow.interpolate(mixture.sample(2000, generator(3)), torch.randn(2000, 2, generator=generator()), 0.5)
     assert (nets[0](x, 0.5) - mixture.velocity(x, 0.5)).square().mean() < 0.05 * mixture.velocity(x, 0.5).square().mean()
