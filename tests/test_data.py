@@ -412,6 +412,8 @@ def test_a_half_written_cache_is_never_used(v21, cache, monkeypatch):
     (file,) = cache.iterdir()
     file.write_bytes(file.read_bytes()[:-1000])
     assert np.array_equal(data.load(v21, 2, cameras=["top"]).pictures[0], whole)
+    np.save(file, np.zeros((2, 3, 64, 64), np.uint8))
+    assert np.array_equal(data.load(v21, 2, cameras=["top"]).pictures[0], whole)
     file.unlink()
     written = []
 
