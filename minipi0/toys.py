@@ -6,9 +6,11 @@ with the exact field). Time is the paper's: tau = 0 is noise, tau = 1 is data.
 Axes: B batch, D dims of a point (for the obstacle's chunks 16 way-points x 2), K components of a mixture.
 """
 
+import copy
 from dataclasses import dataclass
 
 import torch
+from scipy import stats
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -84,6 +86,12 @@ class GaussianMixture:
         """P(component k | A^tau = x), (B, K) float64: which components a point at x may still end in. x, tau: as for `velocity`."""
         return self._components(x, tau)[0]
 
+    def log_density(self, x: Tensor, tau: Tensor | float) -> Tensor:
+        """log p(A^tau = x): of the data at tau = 1, of the noise at tau = 0, (B,) float64. x, tau: as for `velocity`."""
+        tau, variance, offset = self._offsets(x, tau)
+        log_peak = self.weights.to(x.device).log() - x.shape[1] / 2 * (2 * torch.pi * variance[..., None]).log()
+        return torch.logsumexp(log_peak - (offset**2).sum(-1) / (2 * variance[..., None]), dim=1)
+
     def occupancy(self, x: Tensor, radius: float = 3.0) -> Tensor:
         """Share of the points x (B, D) that lie within `radius` std of each mean, (K,). In 2-D, 98.9 % of true samples lie within 3."""
         near = torch.cdist(x.double().cpu(), self.means) < radius * self.std
@@ -95,6 +103,13 @@ class GaussianMixture:
 
     def _components(self, x: Tensor, tau: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
         """Per component: its posterior share (B, K), its velocity (B, K, D), and its variance per dim, () or (B,)."""
+        tau, variance, offset = self._offsets(x, tau)
+        share = torch.softmax(self.weights.to(x.device).log() - (offset**2).sum(-1) / (2 * variance[..., None]), dim=1)
+        slope = (tau * self.std**2 - (1 - tau)) / variance
+        return share, self.means.to(x.device) + slope[..., None, None] * offset, self.std**2 / variance
+
+    def _offsets(self, x: Tensor, tau: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+        """Checked and in float64: tau and s_k^2, () or (B,), and x - tau mean_k, (B, K, D)."""
         if x.ndim != 2 or x.shape[1] != self.means.shape[1]:
             raise ValueError(f"x has shape {tuple(x.shape)}, expected (B, {self.means.shape[1]})")
         if not x.is_floating_point() or not torch.isfinite(x).all():
@@ -104,13 +119,8 @@ class GaussianMixture:
             raise ValueError(f"tau has shape {tuple(tau.shape)}, expected a scalar or ({len(x)},)")
         if not ((tau >= 0) & (tau <= 1)).all():
             raise ValueError("tau must lie in [0, 1]: 0 is noise, 1 is data")
-        means, weights = self.means.to(x.device), self.weights.to(x.device)
-        variance = tau**2 * self.std**2 + (1 - tau) ** 2  # s_k^2, () or (B,)
-        tau, spread = tau[..., None, None], variance[..., None, None]  # for (B, K, D)
-        offset = x.double()[:, None] - tau * means  # (B, K, D)
-        share = torch.softmax(weights.log() - (offset**2).sum(-1) / (2 * spread[..., 0]), dim=1)
-        velocity = means + (tau * self.std**2 - (1 - tau)) / spread * offset
-        return share, velocity, self.std**2 / variance
+        offset = x.double()[:, None] - tau[..., None, None] * self.means.to(x.device)
+        return tau, tau**2 * self.std**2 + (1 - tau) ** 2, offset
 
 
 def ring(modes: int = 8, radius: float = 2.0, std: float = 0.15) -> GaussianMixture:
@@ -241,6 +251,24 @@ class VelocityMLP(nn.Module):
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             h = torch.baddbmm(bias, nn.functional.silu(h) if i else h, weight)
         return h.reshape(x.shape)
+
+    def member(self, i: int) -> "VelocityMLP":
+        """Network i of the `members`, on its own. Raises IndexError where there is none."""
+        if not 0 <= i < self.members:
+            raise IndexError(f"there is no member {i} among {self.members}")
+        alone = copy.deepcopy(self)
+        alone.members = 1
+        for parameter in alone.parameters():
+            parameter.data = parameter.data[i : i + 1]
+        return alone
+
+
+def over_seeds(values) -> tuple[float, float]:
+    """Mean of a few independent runs, at least two, and the half-width of its 95 % interval (Student's t)."""
+    values = torch.as_tensor(values, dtype=torch.float64).flatten()
+    if len(values) < 2:
+        raise ValueError("one run has no interval: give the values of at least two")
+    return values.mean().item(), (stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5).item()
 
 
 def uniform_tau(n: int, generator: torch.Generator | None = None) -> Tensor:

@@ -56,6 +56,14 @@ def test_posterior_is_the_prior_at_the_start_and_certain_at_the_end():
     torch.testing.assert_close(mixture.posterior(x, 1.0), torch.eye(2, dtype=torch.float64))
 
 
+def test_log_density_integrates_to_one_and_ends_at_data_and_noise():
+    mixture = toys.GaussianMixture([[1.0], [-2.0]], 0.4, [3, 1])
+    x = torch.linspace(-12, 12, 20_001, dtype=torch.float64)[:, None]
+    for tau in (0.0, 0.6, 1.0):
+        assert mixture.log_density(x, tau).exp().sum().item() * 24 / 20_000 == pytest.approx(1, abs=1e-6)
+    torch.testing.assert_close(mixture.log_density(x, 0.0), torch.distributions.Normal(0.0, 1.0).log_prob(x[:, 0]))
+
+
 def test_velocity_takes_tau_per_item_keeps_dtype_and_is_stable_at_both_ends():
     mixture, x = toys.two_moons(), torch.randn(8, 2, generator=generator())
     tau = torch.linspace(0, 1, 8, dtype=torch.float64)
@@ -166,6 +174,9 @@ def test_members_are_separate_networks():
     assert (gradient[:4] != 0).all() and (gradient[4:] == 0).all()
     same = x[:1].expand(3, 2)
     assert not torch.allclose(net(same, 0.5)[0], net(same, 0.5)[1])
+    torch.testing.assert_close(net.member(1)(x[4:8], 0.5), net(x, 0.5)[4:8])
+    with pytest.raises(IndexError, match="no member 3"):
+        net.member(3)
     with pytest.raises(ValueError, match="shared evenly"):
         net(x[:4], 0.5)
 
@@ -181,6 +192,13 @@ def test_network_inputs_tau_and_observation():
         conditional(x, tau)
     with pytest.raises(ValueError, match="observation"):
         told(x, tau, torch.ones(6, 1))
+
+
+def test_over_seeds_is_the_t_interval():
+    mean, half = toys.over_seeds([1.0, 2.0, 3.0])
+    assert (mean, half) == (2.0, pytest.approx(4.303 / 3**0.5, abs=1e-3))
+    with pytest.raises(ValueError, match="at least two"):
+        toys.over_seeds([1.0])
 
 
 def test_optimal_pairs_shorten_the_way_and_keep_every_action():
