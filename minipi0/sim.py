@@ -150,7 +150,10 @@ class Camera:
             mujoco.gl_context.GLContext  # noqa: B018 (absent when rendering is disabled; Renderer would fail less cleanly)
             self.renderer = mujoco.Renderer(env.model, 2 * size, 2 * size)  # averaged by twos: cheaper than multisampling
         except Exception as error:  # which one depends on what is missing
-            raise RuntimeError("no OpenGL to render with: install EGL, or OSMesa and set MUJOCO_GL=osmesa") from error
+            raise RuntimeError(
+                "no OpenGL to render with: install EGL, or OSMesa and set MUJOCO_GL=osmesa; it is chosen when mujoco is first imported, "
+                "so call make_env before you import mujoco yourself"
+            ) from error
         atexit.register(self.renderer.close)  # before mujoco's own exit handler closes the display under it
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self.renderer.scene.flags[flag] = 0
