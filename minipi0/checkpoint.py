@@ -1,17 +1,15 @@
-"""Weights in files: minipi0's own layout and the released ones, both ways. Knows names and tensors, no model.
+"""Weights in files, in minipi0's own layout and the released ones, which `layouts` describes. Knows no model.
 
-Released weights (openpi's PyTorch files, LeRobot, transformers) differ from minipi0's in three ways, all of them bridged here alone:
-- names: a table below; small differences between releases are evened out first (`canonical`);
-- fusion: minipi0 keeps q, k, v in one matrix and gate, up in another; they are stacked rows;
-- time: released code predicts dx/dt with t = 1 - tau, the opposite of dx/dtau: action_out_proj changes its sign.
-
-Only safetensors, no pickle. Reading is strict. Writing is atomic: a file is complete or not there.
+Only safetensors, no pickle. Reading is strict and opens the file for one tensor at a time. Writing is atomic: a file is complete or not
+there. The sizes and the normalisation statistics are written into the weights' file too, as metadata: so they cannot part from it, and
+weights beside another model's config.json are noticed.
 """
 
 import json
 import os
 import re
 import tempfile
+import warnings
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -20,68 +18,28 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-# minipi0's prefix -> the released one (without the leading "model." that LeRobot adds)
-_VLM, _ACTION = "paligemma_with_expert.paligemma.model.", "paligemma_with_expert.gemma_expert.model."
-PARTS = {
-    "vision.": _VLM + "vision_tower.vision_model.",
-    "projector.": _VLM + "multi_modal_projector.linear.",
-    "embedding.": _VLM + "language_model.embed_tokens.",
-    "experts.vlm.": _VLM + "language_model.",
-    "experts.action.": _ACTION,
-}
-# inside a Gemma layer: one matrix here, these rows there
-LAYER = {
-    "attention_norm": ["input_layernorm"],
-    "qkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
-    "attention_out": ["self_attn.o_proj"],
-    "mlp_norm": ["post_attention_layernorm"],
-    "gate_up": ["mlp.gate_proj", "mlp.up_proj"],
-    "down": ["mlp.down_proj"],
-}
-VLM_HEAD = "paligemma_with_expert.paligemma.lm_head.weight"  # tied to the embedding: stands in for it where that is missing
-ACTION_HEAD = "paligemma_with_expert.gemma_expert.lm_head.weight"  # never used
-UNUSED = {VLM_HEAD, ACTION_HEAD, _ACTION + "embed_tokens.weight"}
+from minipi0.layouts import (
+    UNUSED,
+    VLM_HEAD,
+    canonical,
+    changes_sign,
+    config_of,
+    own_name,
+    paligemma_sizes,
+    released_names,
+    row_counts,
+    sizes_from_config,
+    sizes_from_shapes,
+    to_released,
+)
 
-
-def canonical(key: str) -> str:
-    """A released key, whatever the release, in the spelling of the table above."""
-    key = re.sub(r"^model\.vlm\.", _VLM, key)  # transformers' PI0 in memory
-    key = re.sub(r"^model\.dit\.", _ACTION, key)
-    key = re.sub(r"^(embed_action_time|model)\.", "", key)
-    key = key.replace("paligemma.model.language_model.model.", "paligemma.model.language_model.")  # transformers' PI0 in files
-    return re.sub(r"vision_tower\.(vision_model\.)?", "vision_tower.vision_model.", key)
-
-
-def released_names(name: str) -> list[str]:
-    """The released tensors, in canonical spelling, whose rows stacked are minipi0's parameter `name`."""
-    layer = re.fullmatch(r"experts\.(vlm|action)\.layers\.(\d+)\.(\w+)\.weight", name)
-    if layer:
-        expert, i, part = layer.groups()
-        return [f"{PARTS[f'experts.{expert}.']}layers.{i}.{other}.weight" for other in LAYER[part]]
-    for ours, theirs in PARTS.items():
-        if name.startswith(ours):
-            return [theirs + name[len(ours) :]]
-    return [name]
-
-
-def row_counts(name: str, rows: int, config: dict) -> list[int]:
-    """How many of the parameter's rows belong to each of its `released_names`."""
-    if name.endswith(".qkv.weight"):
-        sizes = config["vlm" if ".vlm." in name else "action_expert"]
-        return [sizes[heads] * sizes["head_dim"] for heads in ("num_heads", "num_kv_heads", "num_kv_heads")]
-    return [rows // 2] * 2 if name.endswith(".gate_up.weight") else [rows]
-
-
-def own_name(name: str) -> str:
-    """A model's parameter name as files spell it: transformers' versions differ in whether SigLIP has one more level."""
-    return name.replace("vision.vision_model.", "vision.")
-
-
-def changes_sign(name: str) -> bool:
-    return name.startswith("action_out_proj.")
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # safetensors' names
+STATS = {"state_mean", "state_std", "action_mean", "action_std"}
+WORTH_A_BAR = 2**28  # bytes
 
 
 @dataclass
@@ -93,25 +51,69 @@ class Checkpoint:
     dtypes: dict[str, str]
     released: bool
     folder: Path
+    written: dict  # what `save` noted in the file: "config" and perhaps "stats"
 
     def read(self, name: str) -> Tensor:
         """One tensor. The file is mapped for this tensor only: what was read before no longer counts as memory."""
         file, key = self.where[name]
         with safe_open(file, framework="pt") as tensors:
-            return tensors.get_tensor(key)
+            return tensors.get_tensor(key)[: self.shapes[name][0]]
 
     def config(self) -> dict:
-        """The sizes that `save` wrote beside the weights. Raises ValueError when there are none."""
+        """The model's sizes, as `Pi0Config.to_dict` gives them: from config.json, else as `save` noted them, else from released shapes.
+
+        Shapes do not tell everything: a UserWarning says what was assumed. Raises ValueError when nothing gives the sizes, or two
+        sources contradict each other.
+        """
+        noted = self.written.get("config")
+        if (self.folder / "config.json").exists():
+            sizes = self._config_json(sizes_from_config)
+            if noted not in (None, sizes):
+                raise ValueError(f"{self.folder}: config.json belongs to other weights (half-written?), or pass the config= you mean")
+            return sizes
+        if noted:
+            return noted
+        missing = f"no config.json beside the weights in {self.folder}"
+        if not self.released:
+            raise ValueError(f"{missing}: pass config=Pi0Config(...)")
+        try:
+            sizes, assumed = sizes_from_shapes(self.shapes)
+        except ValueError as error:
+            raise ValueError(f"{missing}, and the shapes of its tensors do not tell: {error}; pass config=Pi0Config(...)") from None
+        warnings.warn(f"{missing}: sizes taken from its tensors, assuming {assumed}", stacklevel=3)
+        return sizes
+
+    def paligemma(self) -> dict:
+        """The sizes "vlm", "vision" and "vocab_size" of a PaliGemma; rows beyond that vocabulary will not be read."""
+        sizes = self._config_json(paligemma_sizes)
+        embedding = released_names("embedding.weight")[0]
+        if len(shape := self.shapes.get(embedding, ())) == 2:
+            self.shapes[embedding] = (min(shape[0], sizes["vocab_size"]), shape[1])
+        return sizes
+
+    def stats(self) -> dict[str, Tensor] | None:
+        """The normalisation statistics that `save` noted or LeRobot saved beside the weights: state_mean, … (S,) and (D,), or None."""
+        if "stats" in self.written:
+            return {name: torch.tensor(values) for name, values in self.written["stats"].items()}
+        found = {}
+        for file in sorted(self.folder.glob("*_normalizer_processor.safetensors")):
+            tensors = load_file(file)
+            for name in STATS:
+                what, number = name.split("_")
+                key = f"{'observation.state' if what == 'state' else what}.{number}"
+                found |= {name: tensors[key]} if key in tensors else {}
+        return found if found.keys() == STATS else None
+
+    def _config_json(self, sizes_in) -> dict:
         file = self.folder / "config.json"
         try:
-            values = json.loads(file.read_text())
-            return values["minipi0"]
+            return sizes_in(json.loads(file.read_text()))
         except FileNotFoundError:
-            raise ValueError(f"no config.json beside the weights in {self.folder}: pass config=Pi0Config(...)") from None
+            raise ValueError(f"no config.json beside the weights in {self.folder}") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{file} is not readable as JSON: {error}") from None
-        except (KeyError, TypeError):
-            raise ValueError(f"{file} does not hold minipi0's sizes: pass config=Pi0Config(...)") from None
+        except Exception as error:  # whatever transformers' own configuration classes find wrong
+            raise ValueError(f"{file} does not hold a pi0's sizes: {error!s}; pass config=Pi0Config(...)") from error
 
 
 def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
@@ -127,32 +129,23 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
             path = Path(snapshot_download(str(path_or_repo), allow_patterns=["*.safetensors", "*.json"]))
         except (HfHubHTTPError, OSError) as error:
             raise FileNotFoundError(f"no folder {path_or_repo} here, and from the Hugging Face Hub it could not be had: {error}") from error
-    index = path / "model.safetensors.index.json"
-    if path.is_file():
-        files = [path]
-    elif (path / "model.safetensors").exists():
-        files = [path / "model.safetensors"]
-    elif index.exists():
-        try:
-            files = [path / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{index} is no index of shards: {error!r}") from error
-    else:
-        raise FileNotFoundError(f"{path} holds no model.safetensors: it has {sorted(p.name for p in path.iterdir())[:10]}")
     found: dict[str, tuple[Path, str, tuple[int, ...], str]] = {}
-    released = False
-    for file in files:
+    written: dict = {}
+    for file in _files(path):
         try:
             with safe_open(file, framework="pt") as tensors:
-                released = released or "minipi0" not in (tensors.metadata() or {})
-                for key in tensors.keys():
+                written |= _noted(file, tensors.metadata())
+                keys = list(tensors.keys())
+                own = any(key.startswith("experts.") for key in keys)
+                for key in keys:
                     part = tensors.get_slice(key)
-                    name = canonical(key) if released else key
+                    name = key if own else canonical(key)
                     if name in found:
                         raise ValueError(f"{file}: {key} and {found[name][1]} are the same tensor by name")
                     found[name] = (file, key, tuple(part.get_shape()), part.get_dtype())
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{file} is not a complete safetensors file ({error}): was its download or copy cut short?") from error
+    released = not any(name.startswith("experts.") for name in found)
     embedding = released_names("embedding.weight")[0]
     if released and embedding not in found and VLM_HEAD in found:
         found[embedding] = found[VLM_HEAD]
@@ -162,18 +155,47 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
         dtypes={name: entry[3] for name, entry in found.items()},
         released=released,
         folder=path if path.is_dir() else path.parent,
+        written=written,
     )
 
 
-def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype | None = None) -> None:
+def _files(path: Path) -> list[Path]:
+    """The weight files of a checkpoint: itself, the one file of a folder, or its shards."""
+    index = path / "model.safetensors.index.json"
+    if path.is_file():
+        return [path]
+    if (path / "model.safetensors").exists():
+        return [path / "model.safetensors"]
+    if not index.exists():
+        raise FileNotFoundError(f"{path} holds no model.safetensors: it has {sorted(p.name for p in path.iterdir())[:10]}")
+    try:
+        files = [path / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{index} is no index of shards: {error!r}") from error
+    absent = [file.name for file in files if not file.exists()]
+    if absent:
+        raise ValueError(f"{path} lacks {_listed('of its shards', absent)}\nwas its download or copy cut short?")
+    return files
+
+
+def _noted(file: Path, metadata: dict[str, str] | None) -> dict:
+    try:
+        noted = json.loads((metadata or {}).get("minipi0", "{}"))
+        return noted if isinstance(noted, dict) else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}: its metadata is not readable as JSON: {error}") from None
+
+
+def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype | None = None, only: tuple[str, ...] = ("",)) -> None:
     """Fill a model built on the meta device, tensor by tensor, the largest first so that the peak stays near the model's own size.
 
     config: the model's sizes. dtype: of the parameters; by default the file's, and where it mixes several the widest.
+    only: beginnings of the names that the file must bring; all other parameters are initialised afresh.
     Raises ValueError naming missing, unexpected and mis-shaped tensors before anything is read.
     """
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise ValueError(f"dtype must be a floating-point torch.dtype, not {dtype!r}")
-    parameters = {own_name(name): (name, parameter) for name, parameter in model.named_parameters()}
+    parameters = {own_name(name): (name, parameter) for name, parameter in model.named_parameters() if own_name(name).startswith(only)}
     sources = {name: released_names(name) if source.released else [name] for name in parameters}
     wanted = {key for keys in sources.values() for key in keys}
     missing = sorted(wanted - source.shapes.keys())
@@ -190,53 +212,74 @@ def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype 
     if complaints:
         raise ValueError(f"the weights in {source.folder} do not fit the configuration:\n" + "\n".join(complaints))
     dtype = dtype or _widest(source.dtypes[key] for key in wanted)
-    for name in sorted(parameters, key=lambda name: -parameters[name][1].numel()):
-        full_name, parameter = parameters[name]
-        value = torch.empty(parameter.shape, dtype=dtype)
-        row = 0
-        for key in sources[name]:
-            tensor = source.read(key)
-            value[row : row + len(tensor)] = tensor
-            row += len(tensor)
-            del tensor  # unmap it before the next one is read
-        if source.released and changes_sign(name):
-            value.neg_()
-        owner, _, leaf = full_name.rpartition(".")
-        setattr(model.get_submodule(owner), leaf, nn.Parameter(value))
+    size = sum(parameter.numel() for _, parameter in parameters.values()) * dtype.itemsize
+    with tqdm(total=size, desc="loading weights", unit="B", unit_scale=True, disable=size < WORTH_A_BAR) as bar:
+        for name in sorted(parameters, key=lambda name: -parameters[name][1].numel()):
+            full_name, parameter = parameters[name]
+            value = torch.empty(parameter.shape, dtype=dtype)
+            row = 0
+            for key in sources[name]:
+                tensor = source.read(key)
+                value[row : row + len(tensor)] = tensor
+                row += len(tensor)
+                del tensor  # unmap it before the next one is read
+            if source.released and changes_sign(name):
+                value.neg_()
+            owner, _, leaf = full_name.rpartition(".")
+            setattr(model.get_submodule(owner), leaf, nn.Parameter(value))
+            bar.update(value.nbytes)
+    for module in model.modules():
+        if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
+            module.to_empty(device="cpu", recurse=False).to(dtype).reset_parameters()
+    for name, buffer in list(model.named_buffers()):  # SigLIP's position_ids, the only one, stands in no file
+        owner, _, leaf = name.rpartition(".")
+        model.get_submodule(owner).register_buffer(leaf, torch.arange(buffer.numel())[None], persistent=False)
 
 
-def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str = "minipi0") -> None:
+def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str = "minipi0",
+         stats: dict[str, Tensor] | None = None) -> None:  # fmt: skip
     """Write `state` (a model's state_dict) and `config` (its sizes) to folder/model.safetensors and folder/config.json.
 
-    layout: "minipi0", or "lerobot": the released names, with both lm_heads, so that LeRobot's classes load the file strictly.
-    Raises ValueError for an unknown layout.
+    layout: "minipi0", or "lerobot": the released names, with both lm_heads, so that LeRobot's and transformers' classes load it strictly.
+    stats: normalisation statistics, state_mean, state_std (S,), action_mean, action_std (D,), to be had back with the weights.
+    Raises ValueError for an unknown layout or other statistics.
     """
-    state = {own_name(name): tensor.detach().contiguous() for name, tensor in state.items()}
+    state = {own_name(name): tensor.detach() for name, tensor in state.items()}
     if layout == "lerobot":
         state = {f"model.{name}": tensor for name, tensor in to_released(state, config).items()}
     elif layout != "minipi0":
         raise ValueError(f'layout is "minipi0" or "lerobot", not {layout!r}')
+    noted: dict = {"config": config}
+    if stats is not None:
+        if stats.keys() != STATS or not all(values.ndim == 1 and values.isfinite().all() for values in stats.values()):
+            raise ValueError(f"stats must be finite vectors named {sorted(STATS)}, not {stats}")
+        noted["stats"] = {name: values.float().tolist() for name, values in stats.items()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    described = {"minipi0": config}
-    if layout == "lerobot":
-        renamed = {"chunk_size": "horizon", "max_action_dim": "action_dim", "max_state_dim": "state_dim"}
-        described |= {"type": "pi0", **{theirs: config[ours] for theirs, ours in renamed.items()}}
-    metadata = {"format": "pt", **({"minipi0": "1"} if layout == "minipi0" else {})}
-    write_atomically(folder / "model.safetensors", lambda path: save_file(state, path, metadata=metadata))  # first: if any, this one fails
-    write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(described, indent=1) + "\n"))
+    values = {"minipi0": config} if layout == "minipi0" else config_of(config)
+    metadata = {"format": "pt", "minipi0": json.dumps(noted)}
+    write_atomically(folder / "model.safetensors", lambda path: write_tensors(path, state, metadata))  # first: if any, this one fails
+    write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(values, indent=1) + "\n"))
 
 
-def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
-    """minipi0's tensors under their released names: fused matrices cut into their parts, the velocity's sign turned."""
-    released = {}
-    for name, tensor in state.items():
-        parts = (-tensor if changes_sign(name) else tensor).split(row_counts(name, len(tensor), config))
-        released |= {key: part.clone() for key, part in zip(released_names(name), parts, strict=True)}
-    embedding = state["embedding.weight"]
-    released[VLM_HEAD] = embedding.clone()
-    released[ACTION_HEAD] = embedding.new_zeros(len(embedding), config["action_expert"]["width"])
-    return released
+def write_tensors(path: Path, state: dict[str, Tensor], metadata: dict[str, str], value=None) -> None:
+    """A safetensors file, written tensor by tensor. value(name): the tensor to write, where `state` holds only its shape and dtype.
+
+    safetensors' own save_file refuses views of one matrix, wants all tensors in the CPU's memory at once, and shuffles the metadata.
+    """
+    codes = {dtype: code for code, dtype in DTYPES.items()}
+    names = sorted(state, key=lambda name: (-state[name].itemsize, name))  # widest first: all stay aligned
+    header: dict = {"__metadata__": metadata}
+    end = 0
+    for name in names:
+        begin, end = end, end + state[name].nbytes
+        header[name] = {"dtype": codes[state[name].dtype], "shape": list(state[name].shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write(memoryview((value(name) if value else state[name]).cpu().contiguous().flatten().view(torch.uint8).numpy()))
 
 
 def write_atomically(path: Path, write) -> None:
@@ -246,6 +289,8 @@ def write_atomically(path: Path, write) -> None:
     try:
         write(Path(temporary))
         os.chmod(temporary, 0o644)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())  # the new name must not reach the disk before the bytes
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -257,8 +302,7 @@ def _listed(kind: str, names: list[str]) -> str:
 
 
 def _widest(dtypes) -> torch.dtype:
-    known = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
     kinds = set(dtypes)
-    if kinds - known.keys():
-        raise ValueError(f"weights of type {sorted(kinds - known.keys())} cannot be read: expected {sorted(known)}")
-    return reduce(torch.promote_types, (known[kind] for kind in kinds))
+    if kinds - DTYPES.keys():
+        raise ValueError(f"weights of type {sorted(kinds - DTYPES.keys())} cannot be read: expected {sorted(DTYPES)}")
+    return reduce(torch.promote_types, (DTYPES[kind] for kind in kinds))

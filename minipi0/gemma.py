@@ -60,6 +60,9 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width))
 
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(widened(x), self.weight.shape, 1 + widened(self.weight), eps=1e-6).type_as(x)
 

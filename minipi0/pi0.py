@@ -27,6 +27,7 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from minipi0 import checkpoint, flow
 from minipi0.gemma import Cache, ExpertConfig, Table, TwoExperts, attention_bias, check_sizes, rotary_table
+from minipi0.layouts import PALIGEMMA
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ class Pi0Config:
     def from_dict(cls, values: dict) -> "Pi0Config":
         """The inverse of `to_dict`. Raises ValueError naming missing or unknown entries."""
         parts = {"vlm": ExpertConfig, "action_expert": ExpertConfig, "vision": VisionConfig}
-        built = {name: _build(parts[name], value, name) if name in parts else value for name, value in values.items()}
-        return _build(cls, built, "config")
+        if isinstance(values, dict):
+            values = {name: _build(parts[name], value, name) if name in parts else value for name, value in values.items()}
+        return _build(cls, values, "config")
 
 
 def _build(cls, values, where: str):
@@ -160,6 +162,7 @@ class Pi0(nn.Module):
     def __init__(self, config: Pi0Config):
         super().__init__()
         self.config = config
+        self.stats: dict[str, Tensor] | None = None  # of the data it was trained on, where its checkpoint told
         vision, width, action_width = config.vision, config.vlm.width, config.action_expert.width
         tower = SiglipVisionConfig(
             image_size=vision.image_size, patch_size=vision.patch_size, hidden_size=vision.width, num_hidden_layers=vision.depth,
@@ -288,18 +291,36 @@ class Pi0(nn.Module):
         Strict: every missing, unexpected or mis-shaped tensor is a ValueError that names it; no half-loaded model is ever returned.
         """
         source = checkpoint.open_checkpoint(path_or_repo)
-        config = config or Pi0Config.from_dict(source.config())
+        model = cls._filled(source, config or Pi0Config.from_dict(source.config()), dtype)
+        model.stats = source.stats()
+        return model
+
+    @classmethod
+    def from_paligemma(cls, path_or_repo: str | Path, action_expert: ExpertConfig | None = None, action_dim: int = 32, state_dim: int = 32,
+                       horizon: int = 50, dtype: torch.dtype | None = None) -> "Pi0":  # fmt: skip
+        """A PaliGemma, as released on the Hub or saved by transformers, with a fresh action expert: where pi0's own training starts.
+
+        action_expert: by default the released one's width and mlp_dim. Fresh weights draw from torch's global generator. In eval mode.
+        """
+        source = checkpoint.open_checkpoint(path_or_repo)
+        sizes = source.paligemma()
+        expert = asdict(action_expert) if action_expert else sizes["vlm"] | dict(width=1024, mlp_dim=4096)
+        config = Pi0Config.from_dict(sizes | dict(action_expert=expert, action_dim=action_dim, state_dim=state_dim, horizon=horizon))
+        return cls._filled(source, config, dtype, only=PALIGEMMA)
+
+    @classmethod
+    def _filled(cls, source: checkpoint.Checkpoint, config: Pi0Config, dtype: torch.dtype | None, only: tuple[str, ...] = ("",)) -> "Pi0":
         with torch.device("meta"):
             model = cls(config)
-        checkpoint.load(model, source, config.to_dict(), dtype)
-        for name, buffer in list(model.named_buffers()):  # SigLIP's position_ids, the only one, stands in no file
-            owner, _, leaf = name.rpartition(".")
-            model.get_submodule(owner).register_buffer(leaf, torch.arange(buffer.numel())[None], persistent=False)
+        checkpoint.load(model, source, config.to_dict(), dtype, only)
         return model.eval()
 
-    def save_pretrained(self, folder: str | Path, layout: str = "minipi0") -> None:
-        """Write model.safetensors and config.json, atomically. layout: "minipi0", or "lerobot" for what LeRobot's classes read."""
-        checkpoint.save(dict(self.named_parameters()), self.config.to_dict(), folder, layout)
+    def save_pretrained(self, folder: str | Path, layout: str = "minipi0", stats: dict[str, Tensor] | None = None) -> None:
+        """Write model.safetensors and config.json, atomically. layout: "minipi0", or "lerobot" for what LeRobot's classes read.
+
+        stats: the data set's normalisation statistics (`data.load(…).stats`; by default those the model came with), for `from_pretrained`.
+        """
+        checkpoint.save(dict(self.named_parameters()), self.config.to_dict(), folder, layout, stats or self.stats)
 
 
 def _randn_like(x: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -200,7 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
         warmup=min(Recipe.warmup, args.steps // 10), seed=args.seed,
     )  # fmt: skip
     fit(model, dataset, recipe=recipe, out=args.out, save_every=args.save_every, resume=args.resume, bf16=args.bf16, compile=args.compile)
-    model.save_pretrained(args.out)
+    model.save_pretrained(args.out, stats=dataset.stats)
 
     held_out = data.load(**load, split="test")
     indices = evaluate.spread(held_out, 256)

@@ -1,0 +1,245 @@
+"""What released pi0 and PaliGemma checkpoints call things: their tensors' names, and the sizes in their config.json.
+
+Released weights (openpi's PyTorch files, LeRobot, transformers) differ from minipi0's in three ways, all of them bridged here alone:
+- names: a table below; small differences between releases are evened out first (`canonical`);
+- fusion: minipi0 keeps q, k, v in one matrix and gate, up in another; they are stacked rows;
+- time: released code predicts dx/dt with t = 1 - tau, the opposite of dx/dtau: action_out_proj changes its sign.
+
+Sizes travel as plain dicts, in the words of `Pi0Config.to_dict`.
+"""
+
+import math
+import re
+
+from torch import Tensor
+from transformers import PaliGemmaConfig as PaliGemmaSizes
+from transformers import PI0Config as TransformersSizes
+
+# ---- tensors -------------------------------------------------------------------------------------------------------------------------
+
+# minipi0's prefix -> the released one (without the leading "model." that LeRobot adds)
+_VLM, _ACTION = "paligemma_with_expert.paligemma.model.", "paligemma_with_expert.gemma_expert.model."
+PARTS = {
+    "vision.": _VLM + "vision_tower.vision_model.",
+    "projector.": _VLM + "multi_modal_projector.linear.",
+    "embedding.": _VLM + "language_model.embed_tokens.",
+    "experts.vlm.": _VLM + "language_model.",
+    "experts.action.": _ACTION,
+}
+PALIGEMMA = tuple(PARTS)[:4]  # what a PaliGemma brings; all else is the action expert's
+# inside a Gemma layer: one matrix here, these rows there
+LAYER = {
+    "attention_norm": ["input_layernorm"],
+    "qkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    "attention_out": ["self_attn.o_proj"],
+    "mlp_norm": ["post_attention_layernorm"],
+    "gate_up": ["mlp.gate_proj", "mlp.up_proj"],
+    "down": ["mlp.down_proj"],
+}
+VLM_HEAD = "paligemma_with_expert.paligemma.lm_head.weight"  # tied to the embedding: stands in for it where that is missing
+ACTION_HEAD = "paligemma_with_expert.gemma_expert.lm_head.weight"  # never used
+UNUSED = {VLM_HEAD, ACTION_HEAD, _ACTION + "embed_tokens.weight"}
+
+_SPELLINGS = [  # applied in this order
+    (r"^model\.vlm\.", _VLM),  # transformers' PI0 in memory
+    (r"^model\.dit\.", _ACTION),
+    (r"^(embed_action_time|model)\.", ""),  # the same; LeRobot's prefix
+    (r"^(paligemma_with_expert\.paligemma\.)?(model\.)?(?=(language_model|vision_tower|multi_modal_projector)\.)", _VLM),  # PaliGemma
+    (rf"^(lm_head|{re.escape(_VLM)}language_model\.lm_head)\.", "paligemma_with_expert.paligemma.lm_head."),
+    (r"paligemma\.model\.language_model\.model\.", "paligemma.model.language_model."),  # transformers, in files
+    (r"vision_tower\.(vision_model\.)?", "vision_tower.vision_model."),
+]
+
+
+def canonical(key: str) -> str:
+    """A released key, whatever the release, in the spelling of the table above. Unknown keys come back as they are."""
+    for pattern, replacement in _SPELLINGS:
+        key = re.sub(pattern, replacement, key, count=1)
+    return key
+
+
+def released_names(name: str) -> list[str]:
+    """The released tensors, in canonical spelling, whose rows stacked are minipi0's parameter `name`."""
+    layer = re.fullmatch(r"experts\.(vlm|action)\.layers\.(\d+)\.(\w+)\.weight", name)
+    if layer:
+        expert, i, part = layer.groups()
+        return [f"{PARTS[f'experts.{expert}.']}layers.{i}.{other}.weight" for other in LAYER[part]]
+    for ours, theirs in PARTS.items():
+        if name.startswith(ours):
+            return [theirs + name[len(ours) :]]
+    return [name]
+
+
+def row_counts(name: str, rows: int, config: dict) -> list[int]:
+    """How many of the parameter's rows belong to each of its `released_names`."""
+    if name.endswith(".qkv.weight"):
+        sizes = config["vlm" if ".vlm." in name else "action_expert"]
+        return [sizes[heads] * sizes["head_dim"] for heads in ("num_heads", "num_kv_heads", "num_kv_heads")]
+    return [rows // 2] * 2 if name.endswith(".gate_up.weight") else [rows]
+
+
+def own_name(name: str) -> str:
+    """A model's parameter name as files spell it: transformers' versions differ in whether SigLIP has one more level."""
+    return name.replace("vision.vision_model.", "vision.")
+
+
+def changes_sign(name: str) -> bool:
+    """Whether the parameter predicts the velocity, dx/dt there and dx/dtau = -dx/dt here."""
+    return name.startswith("action_out_proj.")
+
+
+def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
+    """minipi0's tensors under their released names: fused matrices cut into their parts, the velocity's sign turned.
+
+    The parts are views, so this costs no memory; the VLM's head is its embedding, the action expert's unused head is zeros.
+    """
+    released = {}
+    for name, tensor in state.items():
+        parts = (-tensor if changes_sign(name) else tensor).split(row_counts(name, len(tensor), config))
+        released |= dict(zip(released_names(name), parts, strict=True))
+    embedding = state["embedding.weight"]
+    released[VLM_HEAD] = embedding
+    released[ACTION_HEAD] = embedding.new_zeros(len(embedding), config["action_expert"]["width"])
+    return released
+
+
+# ---- sizes ---------------------------------------------------------------------------------------------------------------------------
+
+VARIANTS = {  # openpi's and LeRobot's names
+    "gemma_2b": dict(width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256),
+    "gemma_300m": dict(width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256),
+}
+SO400M = dict(image_size=224, patch_size=14, width=1152, depth=27, num_heads=16, mlp_dim=4304)
+VOCABULARY = 257_152
+HORIZON = 50
+
+
+def sizes_from_config(values: dict) -> dict:
+    """The sizes in a config.json of minipi0, transformers, LeRobot or openpi. Raises ValueError naming what it is instead."""
+    if "minipi0" in values:
+        return values["minipi0"]
+    kind = values.get("type", values.get("model_type", "pi0"))
+    if kind == "paligemma":
+        raise ValueError("it describes a PaliGemma, which has no action expert: Pi0.from_paligemma starts from one")
+    if kind != "pi0" or values.get("pi05"):
+        raise ValueError(f"it describes a {'pi05' if values.get('pi05') else kind}, not a pi0: that is another architecture")
+    if "vlm_config" in values:
+        full = TransformersSizes.from_dict(values)
+        text, tower = full.vlm_config.text_config, full.vlm_config.vision_config
+        sizes = dict(vlm=_gemma(text), action_expert=_gemma(full.dit_config), vision=_siglip(tower), vocab_size=text.vocab_size)
+        return sizes | dict(action_dim=full.max_action_dim, state_dim=full.max_state_dim, horizon=full.chunk_size)
+    if not values.keys() & {"type", "model_type", "paligemma_variant", "chunk_size", "action_horizon"}:
+        raise ValueError("it holds none")
+    variants = values.get("paligemma_variant", "gemma_2b"), values.get("action_expert_variant", "gemma_300m")
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise ValueError(f"it asks for the variant {variant!r}, of which only {sorted(VARIANTS)} are known: pass config=Pi0Config(...)")
+    action_dim = values.get("max_action_dim", values.get("action_dim", 32))
+    return dict(
+        vlm=VARIANTS[variants[0]], action_expert=VARIANTS[variants[1]], vocab_size=VOCABULARY,
+        vision=SO400M | dict(image_size=values.get("image_resolution", [224])[0]),
+        action_dim=action_dim, state_dim=values.get("max_state_dim", action_dim),  # openpi has one size for both
+        horizon=values.get("chunk_size", values.get("action_horizon", HORIZON)),
+    )  # fmt: skip
+
+
+def config_of(sizes: dict) -> dict:
+    """The config.json that goes with released weights of these sizes.
+
+    LeRobot's, which transformers reads as well, where its variants can say the sizes; else transformers', which can say any.
+    """
+    common = dict(chunk_size=sizes["horizon"], max_action_dim=sizes["action_dim"], max_state_dim=sizes["state_dim"])
+    variants = [name for part in ("vlm", "action_expert") for name, variant in VARIANTS.items() if variant == sizes[part]]
+    if len(variants) == 2 and sizes["vocab_size"] == VOCABULARY and sizes["vision"] == SO400M:
+        resolution = [SO400M["image_size"]] * 2
+        named = dict(paligemma_variant=variants[0], action_expert_variant=variants[1])
+        return dict(type="pi0", **named, n_action_steps=sizes["horizon"], image_resolution=resolution, **common)
+    vision = {theirs: sizes["vision"][ours] for theirs, ours in _SIGLIP.items()}
+    text, action = ({theirs: sizes[part][ours] for theirs, ours in _GEMMA.items()} for part in ("vlm", "action_expert"))
+    vocabulary = dict(model_type="gemma", vocab_size=sizes["vocab_size"], pad_token_id=None)
+    vlm = dict(
+        model_type="paligemma", text_config=text | vocabulary, projection_dim=sizes["vlm"]["width"], image_token_index=sizes["vocab_size"],
+        vision_config=dict(model_type="siglip_vision_model", vision_use_head=False, **vision),
+    )  # fmt: skip
+    return dict(
+        architectures=["PI0ForConditionalGeneration"], model_type="pi0", vlm_config=vlm, dit_config=action | vocabulary, **common
+    )
+
+
+def paligemma_sizes(values: dict) -> dict:
+    """The sizes "vlm", "vision" and "vocab_size" in a PaliGemma's config.json. Raises ValueError when it is something else.
+
+    The Hub's files pad the 257,152 rows of the vocabulary to 257,216, for the image placeholder and alignment: no text uses those.
+    """
+    if values.get("model_type") != "paligemma":
+        raise ValueError(f"it describes a {values.get('model_type')!r}, not a PaliGemma")
+    full = PaliGemmaSizes.from_dict(values)
+    if full.text_config.model_type != "gemma":
+        raise ValueError(f"its language model is a {full.text_config.model_type}; pi0 stands on the first PaliGemma, whose is a gemma")
+    rows, placeholder = full.text_config.vocab_size, full.image_token_index
+    vocabulary = placeholder if 0 < rows - placeholder <= 64 else rows
+    return dict(vlm=_gemma(full.text_config), vision=_siglip(full.vision_config), vocab_size=vocabulary)
+
+
+def sizes_from_shapes(shapes: dict[str, tuple[int, ...]]) -> tuple[dict, str]:
+    """The sizes that the tensors' shapes tell (canonical names), and a sentence about what they do not tell and was assumed.
+
+    Shapes give heads times head_dim, never the two apart. Raises ValueError where the released head sizes do not fit either.
+    """
+
+    def gemma(prefix: str) -> dict:
+        q, width = shapes[f"{prefix}layers.0.self_attn.q_proj.weight"]
+        kv, head_dim = shapes[f"{prefix}layers.0.self_attn.k_proj.weight"][0], 256
+        if q % head_dim or kv % head_dim:
+            raise ValueError(f"{q} rows of queries and {kv} of keys are no multiples of the released head size {head_dim}")
+        mlp_dim = shapes[f"{prefix}layers.0.mlp.gate_proj.weight"][0]
+        return dict(
+            width=width, depth=_count(shapes, prefix + "layers."), mlp_dim=mlp_dim,
+            num_heads=q // head_dim, num_kv_heads=kv // head_dim, head_dim=head_dim,
+        )  # fmt: skip
+
+    tower = PARTS["vision."]
+    try:
+        width, _, patch, _ = shapes[tower + "embeddings.patch_embedding.weight"]
+        grid = math.isqrt(shapes[tower + "embeddings.position_embedding.weight"][0])
+        if width % 72:
+            raise ValueError(f"the vision tower's width {width} is no multiple of the released head size 72")
+        vision = dict(
+            image_size=grid * patch, patch_size=patch, width=width, depth=_count(shapes, tower + "encoder.layers."),
+            num_heads=width // 72, mlp_dim=shapes[tower + "encoder.layers.0.mlp.fc1.weight"][0],
+        )  # fmt: skip
+        sizes = dict(
+            vlm=gemma(PARTS["experts.vlm."]), action_expert=gemma(PARTS["experts.action."]), vision=vision,
+            vocab_size=shapes[PARTS["embedding."] + "weight"][0], action_dim=shapes["action_in_proj.weight"][1],
+            state_dim=shapes["state_proj.weight"][1], horizon=HORIZON,
+        )  # fmt: skip
+    except KeyError as error:
+        raise ValueError(f"there is no tensor {error}") from None
+    assumed = (
+        f"a head size of 256 ({sizes['vlm']['num_heads']} heads), one of 72 in the vision tower ({vision['num_heads']} heads), "
+        f"{vision['image_size']}-pixel images and a horizon of {HORIZON}"
+    )
+    return sizes, assumed
+
+
+# transformers' word -> minipi0's
+_GEMMA = {
+    "hidden_size": "width", "num_hidden_layers": "depth", "intermediate_size": "mlp_dim", "num_attention_heads": "num_heads",
+    "num_key_value_heads": "num_kv_heads", "head_dim": "head_dim",
+}  # fmt: skip
+_SIGLIP = {
+    "image_size": "image_size", "patch_size": "patch_size", "hidden_size": "width", "num_hidden_layers": "depth",
+    "num_attention_heads": "num_heads", "intermediate_size": "mlp_dim",
+}  # fmt: skip
+
+
+def _gemma(config) -> dict:
+    return {ours: getattr(config, theirs) for theirs, ours in _GEMMA.items()}
+
+
+def _siglip(config) -> dict:
+    return {ours: getattr(config, theirs) for theirs, ours in _SIGLIP.items()}
+
+
+def _count(shapes: dict, prefix: str) -> int:
+    return len({key[len(prefix) :].split(".")[0] for key in shapes if key.startswith(prefix)})
