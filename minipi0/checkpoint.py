@@ -251,8 +251,7 @@ def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str
         raise ValueError(f'layout is "minipi0" or "lerobot", not {layout!r}')
     noted: dict = {"config": config}
     if stats is not None:
-        if stats.keys() != STATS or not all(values.ndim == 1 and values.isfinite().all() for values in stats.values()):
-            raise ValueError(f"stats must be finite vectors named {sorted(STATS)}, not {stats}")
+        _check_stats(stats, config)
         noted["stats"] = {name: values.float().tolist() for name, values in stats.items()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -260,6 +259,15 @@ def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str
     metadata = {"format": "pt", "minipi0": json.dumps(noted)}
     write_atomically(folder / "model.safetensors", lambda path: write_tensors(path, state, metadata))  # first: if any, this one fails
     write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(values, indent=1) + "\n"))
+
+
+def _check_stats(stats: dict[str, Tensor], config: dict) -> None:
+    if stats.keys() != STATS or not all(values.isfinite().all() for values in stats.values()):
+        raise ValueError(f"stats must be finite and named {sorted(STATS)}, not {stats}")
+    for what in ("state", "action"):
+        shapes = {tuple(stats[f"{what}_{number}"].shape) for number in ("mean", "std")}
+        if len(shapes) > 1 or len(shape := shapes.pop()) != 1 or shape[0] > config[f"{what}_dim"]:
+            raise ValueError(f"stats must be vectors: {what}_mean and {what}_std of one length, at most {config[f'{what}_dim']}, not {stats}")
 
 
 def write_tensors(path: Path, state: dict[str, Tensor], metadata: dict[str, str], value=None) -> None:
