@@ -52,17 +52,23 @@ def energy_score(samples: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
 
 def bootstrap_interval(values, groups=None, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Mean of `values` (N,) and its percentile-bootstrap interval, resampling whole `groups` (N,), for instance episodes:
-    the frames of one episode are no independent trials. Returns (mean, low, high)."""
-    values = np.asarray(values, dtype=float)
+    the frames of one episode are no independent trials. Returns (mean, low, high). Raises ValueError for unequal or zero lengths."""
+    return bootstrap_ratio(values, np.ones(len(values)), groups, level, resamples, seed)
+
+
+def bootstrap_ratio(values, others, groups=None, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Ratio of the means of `values` (N,) and `others` (N,), measured on the same N items, and its bootstrap interval over whole
+    `groups` (N,). What makes an item hard is in both, so the ratio is surer than the two means. Returns (ratio, low, high)."""
+    values, others = np.asarray(values, dtype=float), np.asarray(others, dtype=float)
     groups = np.arange(len(values)) if groups is None else np.asarray(groups)
-    if len(values) == 0 or len(values) != len(groups):
-        raise ValueError(f"{len(values)} values and {len(groups)} groups: both must be equally many, and at least one")
+    if not 0 < len(values) == len(others) == len(groups):
+        raise ValueError(f"{len(values)} values, {len(others)} others and {len(groups)} groups: all must be equally many, and at least one")
     _, index = np.unique(groups, return_inverse=True)
-    totals, counts = np.bincount(index, values), np.bincount(index)
-    draws = np.random.default_rng(seed).integers(len(totals), size=(resamples, len(totals)))
-    means = totals[draws].sum(1) / counts[draws].sum(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(values.mean()), float(low), float(high)
+    above, below = np.bincount(index, values), np.bincount(index, others)
+    draws = np.random.default_rng(seed).integers(len(above), size=(resamples, len(above)))
+    ratios = above[draws].sum(1) / below[draws].sum(1)
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    return float(values.sum() / others.sum()), float(low), float(high)
 
 
 @dataclass
