@@ -46,7 +46,8 @@ def make_env():
     except ImportError as error:
         raise ImportError("the simulator needs Meta-World: pip install -r requirements.txt (Python 3.11 to 3.13)") from error
     env = SawyerPickPlaceWallEnvV3()
-    env._partially_observable, env._set_task_called = False, True  # the scripted expert reads the goal; no benchmark task to set
+    env._set_task_called = True  # we choose the scene, not one of its benchmarks
+    env.max_path_length = sys.maxsize  # it counts simulator steps and would stop after 6 s; `record` counts frames
     wall = env.model.body("wall")
     wall.pos[:] = WALL
     for body, colour in ((wall, (0.25, 0.4, 0.75, 1)), (env.model.body("obj"), (1, 0.85, 0.1, 1))):
@@ -69,29 +70,33 @@ def _choose_gl() -> None:
 
 
 def reset(env, rng: np.random.Generator) -> np.ndarray:
-    """A fresh scene: where hand and puck start is drawn from `rng`. Returns Meta-World's observation, (39,)."""
+    """A fresh scene: where hand and puck start is drawn from `rng`.
+
+    Returns Meta-World's observation, (39,): hand (3), gripper opening, puck position (3) and quaternion (4), zeros, the same one step
+    earlier, and zeros where it would name the goal.
+    """
     env.hand_init_pos = rng.uniform((-0.04, 0.47, 0.16), (0.04, 0.53, 0.24))
     env._last_rand_vec = np.concatenate([rng.uniform((-0.06, 0.60, 0.015), (0.06, 0.65, 0.015)), GOAL])
     return env.reset()[0]
 
 
-def step(env, action: np.ndarray) -> tuple[np.ndarray, bool]:
-    """One control step of 0.1 s. action: (4,). Returns the observation (39,) and whether the puck is at the goal (within 7 cm)."""
+def step(env, action: np.ndarray) -> tuple[np.ndarray, bool, bool]:
+    """One control step of 0.1 s. action: (4,).
+
+    Returns the observation (39,), whether the puck is at the goal (within 7 cm), and whether arm or puck touched the wall on the way.
+    """
     if np.shape(action) != (4,) or not np.isfinite(action).all():
         raise ValueError(f"an action is 4 finite numbers (vx, vy, vz, gripper), got {action!r}")
+    touched = False
     for _ in range(HOLD):
         observation, _, _, _, info = env.step(np.asarray(action, dtype=np.float64))
-    return observation, bool(info["success"])
+        touched |= bool((env.model.geom_bodyid[env.data.contact.geom] == env.model.body("wall").id).any())
+    return observation, bool(info["success"]), touched
 
 
 def proprioception(observation: np.ndarray) -> np.ndarray:
     """What a real robot knows of itself: hand position (m) and gripper opening (0 ... 1), (4,) float32."""
     return observation[:4].astype(np.float32)
-
-
-def touches_wall(env) -> bool:
-    """Whether anything, arm or puck, is in contact with the wall right now."""
-    return any(env.model.geom_bodyid[geom] == env.model.body("wall").id for contact in env.data.contact for geom in contact.geom)
 
 
 class Demonstrator:
@@ -189,8 +194,8 @@ def record(env, observation: np.ndarray, policy, camera: Camera | None = None, f
         actions.append(np.asarray(policy(observation), dtype=np.float32))
         if camera:
             pictures.append(camera())
-        observation, success = step(env, actions[-1])
-        touched |= touches_wall(env)
+        observation, success, hit = step(env, actions[-1])
+        touched |= hit
         done = success and observation[6] < 0.04 and abs(observation[0]) > 0.15 and observation[1] > 0.8
     return Rollout(np.stack(states), np.stack(actions), np.stack(pictures) if camera else None, done, touched)
 

@@ -167,8 +167,8 @@ def test_the_same_seed_gives_the_same_bits_and_recorded_actions_replay(env):
 
 
 def test_failures_are_told_apart(env):
-    still = sim.record(env, sim.reset(env, np.random.default_rng(0)), lambda observation: np.zeros(4), frames=3)
-    assert not still.success and not still.touched and still.actions.shape == (3, 4)
+    still = sim.record(env, sim.reset(env, np.random.default_rng(0)), lambda observation: np.zeros(4), frames=70)
+    assert not still.success and not still.touched and still.actions.shape == (70, 4)
     observation = sim.reset(env, np.random.default_rng(0))
     into_the_wall = sim.record(env, observation, lambda observation: np.array([0, 0.6, -0.4 if observation[2] > 0.1 else 0, -1]), frames=20)
     assert into_the_wall.touched and not into_the_wall.success
