@@ -118,14 +118,14 @@ function networkField(model) {
   return gridField(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), model.get("grid"));
 }
 
-// Arrows on a grid, all in one path: quick. Their length is a seventh of the velocity, but stays within a cell and a half.
-function drawField(view, field, tau, side = 17) {
+// Arrows on a grid, all in one path: quick. Their length is a seventh of the velocity, but stays within 1.3 cells.
+function drawField(view, field, tau, side = 15) {
   const { ctx, extent } = view, cell = 2 * extent / side;
   Object.assign(ctx, { strokeStyle: COLOUR.flow, lineWidth: 1.2, globalAlpha: 0.75 });
   ctx.beginPath();
   for (let k = 0; k < side * side; k++) {
     const x = -extent + cell * (k % side + 0.5), y = -extent + cell * (Math.floor(k / side) + 0.5);
-    const [vx, vy] = field(x, y, tau), speed = Math.hypot(vx, vy), scale = Math.min(1 / 7, 1.5 * cell / speed);
+    const [vx, vy] = field(x, y, tau), speed = Math.hypot(vx, vy), scale = Math.min(1 / 7, 1.3 * cell / speed);
     if (!(speed > 1e-9)) continue;
     const [x0, y0] = view.px([x, y]), [x1, y1] = view.px([x + scale * vx, y + scale * vy]);
     const angle = Math.atan2(y1 - y0, x1 - x0), head = Math.min(5, Math.hypot(x1 - x0, y1 - y0));

@@ -1,0 +1,398 @@
+"""The widgets: their traits, their mathematics in JavaScript against the Python one, and both in a real browser."""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt  # noqa: E402
+import nbformat  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from nbclient import NotebookClient  # noqa: E402
+from nbconvert import HTMLExporter  # noqa: E402
+from scipy.integrate import solve_ivp  # noqa: E402
+from traitlets import TraitError  # noqa: E402
+
+from minipi0 import flow, toys  # noqa: E402
+from minipi0.plots import flow_field as twins  # noqa: E402
+from minipi0.widgets import EulerSteps, FlowField, StraightLine, targets  # noqa: E402
+from minipi0.widgets.base import browser_code  # noqa: E402
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=f"no Chromium found (looked for {', '.join(NAMES)})")
+LIMIT = 60_000  # ms: machines under test are busy
+
+
+# ---- the Python side ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: StraightLine(tau=1.5), r"tau must lie in \[0, 1\]"),
+    (lambda: StraightLine(tau="half"), "tau.*float"),
+    (lambda: StraightLine(noise=[1, 2, 3]), "noise must be two numbers"),
+    (lambda: StraightLine(action=(9, 0)), "action is .*outside the picture"),
+    (lambda: StraightLine(action=(float("nan"), 0)), "outside the picture"),
+    (lambda: FlowField(target="square"), "target.*two_moons"),
+    (lambda: FlowField(euler_steps=0), "euler_steps"),
+    (lambda: FlowField(euler_steps=51), "euler_steps"),
+    (lambda: FlowField(show="all"), "conditional"),
+    (lambda: FlowField(field="network"), r"no network.*set_network"),
+    (lambda: FlowField(dots=[(0, 0), (0, 7)]), r"dots\[1\] is .*outside"),
+    (lambda: FlowField(dots=3), "dots must be a list of points"),
+    (lambda: FlowField(dots=[(0, 0)] * 101), "at most 100"),
+    (lambda: EulerSteps(steps=0), "steps"),
+    (lambda: EulerSteps(target="dots"), "target"),
+])
+def test_wrong_traits_are_refused_with_a_reason(make, message):
+    with pytest.raises(TraitError, match=message):
+        make()
+
+
+def test_traits_take_tensors_and_stay_readable():
+    w = StraightLine(noise=torch.tensor([1.0, -2.0]), tau=torch.tensor(0.25))
+    assert (w.noise, w.tau) == ((1.0, -2.0), 0.25)
+    w.action = np.array([0.5, 0.5])
+    assert w.action == (0.5, 0.5)
+    assert StraightLine().noise != w.noise  # nothing shared between widgets
+    assert "0x" not in repr(w) and not FlowField().playing
+
+
+def test_the_browser_gets_the_mixtures_of_toys():
+    w = FlowField("two_moons")
+    sent = w.mixtures["two_moons"]
+    rebuilt = toys.GaussianMixture(sent["means"], sent["std"], sent["weights"])
+    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(rebuilt.velocity(x, 0.6), toys.two_moons().velocity(x, 0.6))
+    assert torch.equal(w.mixture.means, toys.two_moons().means)
+    w.target, w.dots = "dots", [(1, 0), (-1, 0.5)]
+    assert w.mixture.means.tolist() == [[1, 0], [-1, 0.5]]
+    w.dots = []
+    with pytest.raises(ValueError, match="no dots"):
+        w.mixture  # noqa: B018
+
+
+def test_a_network_is_sampled_on_the_grid_as_bytes():
+    def velocity(x, tau):
+        assert tau.ndim == 0 and tau.dtype == torch.float64 and x.dtype == torch.float32
+        return torch.stack([x[:, 0] * tau, x[:, 1] - tau], 1)
+
+    w = FlowField(network=velocity)
+    assert w.field == "network"
+    table = np.frombuffer(w.network, np.float32).reshape(targets.GRID["taus"], targets.GRID["side"], targets.GRID["side"], 2)
+    line, taus = np.linspace(-4, 4, targets.GRID["side"]), np.linspace(0, 1, targets.GRID["taus"])
+    t, y, x = np.meshgrid(taus, line, line, indexing="ij")
+    np.testing.assert_allclose(table, np.stack([x * t, y - t], -1), atol=1e-5)
+    before = w.network
+    w.set_network(lambda x, tau: x)
+    assert w.network != before
+    with pytest.raises(ValueError, match="shape"):
+        w.set_network(lambda x, tau: x[:, :1])
+    with pytest.raises(ValueError, match="not finite.*tau = 1"):
+        FlowField(network=lambda x, tau: torch.full_like(x, float("inf")) if tau == 1 else x)
+
+
+def test_without_anywidget_the_hint_is_clear_and_the_fallback_works():
+    code = """import sys; sys.modules["anywidget"] = None
+import matplotlib; matplotlib.use("agg")
+import minipi0.widgets
+try:
+    minipi0.widgets.FlowField
+except ImportError as error:
+    assert "pip install anywidget" in str(error) and "flow_field_fallback" in str(error), error
+else:
+    raise SystemExit("FlowField was imported")
+from minipi0.widgets import flow_field_fallback
+f = flow_field_fallback()
+assert [c.description for c in f.widget.children if hasattr(c, "value")] == ["target", "field", "τ (1: action)", "Euler steps n"]
+"""
+    done = subprocess.run([sys.executable, "-X", "utf8", "-c", code], capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+
+
+def test_static_twins():
+    ring = toys.ring()
+    fig = twins.straight_line((-1.0, 0.0), torch.tensor([1.0, 1.0]), tau=0.4)
+    assert "(2.00, 1.00)" in fig.axes[0].get_title()
+    fig = twins.flow_field(ring, taus=(0, 0.5), n_particles=20)
+    assert [ax.get_title() for ax in fig.axes] == [r"$\tau$ = 0", r"$\tau$ = 0.5"]
+    fig = twins.flow_field(lambda x, tau: -x, taus=(1,), n_particles=20)  # any velocity
+    fig = twins.euler_steps(ring, (0.5, 1.0), steps=(1, 8))
+    noise = torch.tensor([[0.5, 1.0]], dtype=torch.float64)
+    error = (flow.euler(ring.velocity, noise, 8) - flow.euler(ring.velocity, noise, 2000)).norm()
+    assert fig.axes[1].get_title() == f"n = 8: error {error:.3f}"
+    assert len(twins.noise_to_action(ring, n_particles=20).axes) == 5
+    plt.close("all")
+
+
+# ---- the same mathematics in JavaScript -----------------------------------------------------------------------------
+def run_js(code: str):
+    """The JSON value of `result`, computed after mixture.js by node, or else by Chromium."""
+    code = browser_code("mixture.js") + code
+    if node := shutil.which("node"):
+        code += "\nconsole.log(JSON.stringify(result));"
+        done = subprocess.run([node, "-"], input=code, capture_output=True, text=True, encoding="utf-8", timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+    if CHROMIUM is None:
+        pytest.skip("neither node nor Chromium found to run JavaScript")
+    with blank_page() as page:
+        return page.evaluate(f"() => {{ {code}\n return result; }}")
+
+
+@pytest.mark.parametrize("mixture", [toys.ring(), toys.two_moons(), toys.GaussianMixture([[0.3, -1], [2, 2]], 0.05, [0.9, 0.1])])
+def test_js_field_is_the_closed_form(mixture):
+    points = torch.randn(60, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 1.5
+    points[0] = torch.tensor([30.0, -40.0])  # far away: nothing may underflow
+    taus = [0.0, 0.1, 0.5, 0.9, 0.99, 1.0]
+    plain = {"means": mixture.means.tolist(), "std": mixture.std, "weights": mixture.weights.tolist()}
+    code = "const f = mixtureField(%s); const result = %s.map((tau) => %s.map(([x, y]) => f(x, y, tau)));"
+    result = run_js(code % (json.dumps(plain), taus, points.tolist()))
+    for tau, js in zip(taus, result, strict=True):
+        torch.testing.assert_close(torch.tensor(js, dtype=torch.float64), mixture.velocity(points, tau), rtol=1e-5, atol=1e-5)
+
+
+def test_js_paths():
+    mixture, start = toys.two_moons(), [1.6, 2.4]
+    plain = json.dumps({"means": mixture.means.tolist(), "std": mixture.std, "weights": mixture.weights.tolist()})
+    result = run_js(f"""const f = mixtureField({plain}), path = eulerPath(f, {start}, 7);
+        const result = {{ path, exact: exactPath(f, {start}).at(-1), half: pathAt(path, 0.5), end: pathAt(path, 1) }};""")
+    noise = torch.tensor([start], dtype=torch.float64)
+    path = flow.euler(mixture.velocity, noise, 7, path=True)[:, 0]
+    np.testing.assert_allclose(result["path"], path, atol=1e-9)
+    np.testing.assert_allclose(result["half"], (path[3] + path[4]) / 2, atol=1e-9)
+    np.testing.assert_allclose(result["end"], path[-1], atol=1e-9)
+    true = solve_ivp(lambda t, x: mixture.velocity(torch.tensor(x)[None], min(t, 1.0))[0].numpy(), (0, 1), start, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(result["exact"], true.y[:, -1], atol=1e-5)
+
+
+def test_js_interpolates_the_network_grid():
+    def velocity(x, tau):  # linear in x, y and in tau: to be reproduced between the nodes too
+        return torch.stack([1 + 2 * x[:, 0] - x[:, 1] + 3 * tau, x[:, 1] * tau], 1).float()
+
+    table = base64.b64encode(targets.sample_grid(velocity).tobytes()).decode()
+    points = [[0.03, -1.27, 0.512], [3.9, 3.1, 0.0], [-4, 4, 1], [1.01, 0.99, 0.999]]
+    result = run_js(f"""const bytes = Uint8Array.from(atob("{table}"), (c) => c.charCodeAt(0));
+        const f = gridField(new Float32Array(bytes.buffer), {json.dumps(targets.GRID)});
+        const result = [...{points}, [9, -9, 1]].map((p) => f(...p));""")
+    for (x, y, tau), v in zip(points, result, strict=False):
+        np.testing.assert_allclose(v, velocity(torch.tensor([[x, y]]), tau)[0], atol=1e-4)
+    np.testing.assert_allclose(result[-1], velocity(torch.tensor([[4.0, -4.0]]), 1.0)[0], atol=1e-4)  # beyond the rim: its nearest point
+
+
+def test_js_sampling_has_the_right_moments():
+    result = run_js("""const source = randomSource(0), m = { means: [[1, 0], [-1, 2]], std: 0.1, weights: [0.25, 0.75] };
+        const result = { normal: [], mix: [] };
+        for (let i = 0; i < 20000; i++) { result.normal.push(source.normal()); result.mix.push(sampleMixture(m, source)); }""")
+    normal, mix = np.array(result["normal"]), np.array(result["mix"])
+    assert abs(normal.mean()) < 0.03 and abs(normal.std() - 1) < 0.03 and abs((normal**4).mean() - 3) < 0.25
+    np.testing.assert_allclose(mix.mean(0), [-0.5, 1.5], atol=0.03)
+
+
+# ---- in the browser, on a page of our own ---------------------------------------------------------------------------
+MODEL_JS = """window.makeModel = (state) => { // what a widget asks of its model, and a count of its listeners
+  const heard = {};
+  return { get: (name) => state[name], save_changes() {},
+    set(name, value) { if (state[name] !== value) { state[name] = value;
+      for (const event of ["change:" + name, "change"]) for (const f of [...(heard[event] || [])]) f(); } },
+    on(event, f) { (heard[event] ||= []).push(f); }, off(event, f) { heard[event] = heard[event].filter((g) => g !== f); },
+    listeners: () => Object.values(heard).flat().length };
+};
+window.mount = async (esm, css, state, network) => {
+  if (network !== undefined) state.network = new DataView(Uint8Array.from(atob(network), (c) => c.charCodeAt(0)).buffer);
+  document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
+  const module = await import(URL.createObjectURL(new Blob([esm], { type: "text/javascript" })));
+  window.model = makeModel(state);
+  window.root = document.body.appendChild(document.createElement("div"));
+  window.cleanUp = module.default.render({ model, el: root });
+};
+window.picture = () => root.querySelector("canvas").toDataURL();"""
+
+DRAWN = "() => root.querySelector('td + td').textContent !== ''"  # the first frame also fills the table of numbers
+
+
+@contextlib.contextmanager
+def blank_page(**context):
+    """A page in Chromium that collects its console errors as page.errors."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_context(viewport={"width": 1300, "height": 1000}, **context).new_page()
+        page.set_default_timeout(LIMIT)
+        page.errors = []
+        page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        yield page
+        browser.close()
+
+
+def mount(page, widget):
+    own = [name for name in widget.keys if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")]
+    state = {name: getattr(widget, name) for name in own}
+    network = base64.b64encode(state.pop("network", b"")).decode()
+    page.add_script_tag(content=MODEL_JS)
+    page.evaluate("args => mount(...args)", [widget._esm, str(widget._css), state, network])
+    page.wait_for_function(DRAWN)
+
+
+@needs_chromium
+def test_dragging_clicking_and_playing():
+    with blank_page() as page:
+        mount(page, FlowField("ring", n_particles=500))
+        box = page.locator("canvas").bounding_box()
+        page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)  # a noise point at (1.7, 0)
+        assert page.evaluate("model.get('particle')") == pytest.approx([1.7, 0], abs=0.05)
+        handle = page.locator(".m0-handle").bounding_box()
+        page.mouse.move(handle["x"] + 9, handle["y"] + 9)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4, steps=4)
+        page.mouse.up()
+        assert page.evaluate("model.get('particle')") == pytest.approx([0, 1.7], abs=0.05)
+        before = page.evaluate("picture()")
+        page.get_by_role("button", name="Play").press("Enter")
+        page.wait_for_function("model.get('tau') === 1 && !model.get('playing')")  # plays to the end, then stops
+        assert page.evaluate("picture()") != before
+        page.get_by_label("target", exact=True).select_option("dots")
+        page.get_by_role("button", name="Clear the dots").click()
+        assert page.evaluate("model.get('dots')") == []
+        page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+        assert page.evaluate("model.get('dots')[0]") == pytest.approx([-1.7, 0], abs=0.05)
+        page.evaluate("cleanUp()")
+        assert page.evaluate("[model.listeners(), root.childNodes.length]") == [0, 0]
+        assert page.errors == []
+
+
+@needs_chromium
+def test_less_motion_for_those_who_asked():
+    with blank_page(reduced_motion="reduce") as page:
+        mount(page, FlowField("ring", n_particles=50))
+        page.evaluate("() => { window.seen = new Set(); model.on('change:tau', () => seen.add(model.get('tau').toFixed(6))); }")
+        page.get_by_role("button", name="Play").press("Space")
+        page.wait_for_function("model.get('tau') === 1 && !model.get('playing')")
+        assert page.evaluate("seen.size") <= 11 and page.errors == []
+
+
+@needs_chromium
+def test_an_exported_page_carries_all_it_needs():
+    """nbconvert's page holds each widget's whole state, code included: enough to draw it without kernel or Python.
+
+    The standard widget scripts, which such a page loads from their CDN, are not at hand here; `mount` stands in for them.
+    """
+    cells = ["from minipi0 import toys, widgets", "widgets.StraightLine()", "widgets.EulerSteps()",
+             "widgets.FlowField(network=toys.ring().velocity)"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    NotebookClient(notebook, timeout=120, kernel_name="python3", store_widget_state=True).execute()
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    states = json.loads(re.search(r'<script type="application/vnd.jupyter.widget-state\+json">(.*?)</script>', html, re.S)[1])["state"]
+    views = re.findall(r'<script type="application/vnd.jupyter.widget-view\+json">(.*?)</script>', html, re.S)
+    assert len(views) == 3 and "html-manager" in html
+    with blank_page() as page:
+        for view in views:
+            model = states[json.loads(view)["model_id"]]
+            assert (model["model_module"], model["model_name"]) == ("anywidget", "AnyModel")
+            state, buffers = model["state"], {"/".join(b["path"]): b["data"] for b in model.get("buffers", [])}
+            page.goto("about:blank")
+            page.add_script_tag(content=MODEL_JS)
+            page.evaluate("args => mount(...args)", [state["_esm"], state["_css"], state, buffers.get("network", "")])
+            page.wait_for_function(DRAWN)
+            before = page.evaluate("picture()")
+            page.locator("input[type=range]").first.press("ArrowRight")
+            page.wait_for_function("before => picture() !== before", arg=before)
+        assert page.get_by_label("field", exact=True).input_value() == "network"
+        assert page.errors == []
+
+
+# ---- in JupyterLab ---------------------------------------------------------------------------------------------------
+@pytest.fixture
+def lab(tmp_path):
+    """A JupyterLab of our own on a free port, with empty settings; its address. Ended by its process id."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    folders = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    folders |= {f"JUPYTERLAB_{name}_DIR": str(tmp_path / name) for name in ("SETTINGS", "WORKSPACES")}
+    folders["IPYTHONDIR"] = str(tmp_path / "ipython")
+    (tmp_path / "root").mkdir()
+    with open(tmp_path / "server.log", "wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+             "--ServerApp.port_retries=0",
+             "--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={tmp_path / 'root'}", "--LabApp.news_url=None",
+             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
+             "--LabApp.expose_app_in_browser=True"],
+            cwd=tmp_path, env=os.environ | folders, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open  # no proxy for our own machine
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                open_url(f"http://127.0.0.1:{port}/api/status", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "server.log").read_text()[-2000:]
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}", tmp_path / "root"
+    finally:
+        server.send_signal(signal.SIGTERM)  # it ends its kernels first
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(10)
+
+
+@needs_chromium
+def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
+    url, root = lab
+    cells = [
+        "import ipywidgets\nfrom minipi0.widgets import FlowField, StraightLine\nline = StraightLine(tau=0.5)\nline",
+        "field = FlowField()\nlabel = ipywidgets.Label('untouched')\n"
+        "def follow(change):\n    label.value = f'Python knows {change.new:.2f}'\n    field.tau = change.new\n"
+        "line.observe(follow, 'tau')\nipywidgets.VBox([label, field])",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}  # or JupyterLab asks which
+    nbformat.write(notebook, root / "widgets.ipynb")
+    with blank_page() as page:
+        page.goto(f"{url}/lab/tree/widgets.ipynb")
+        page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+        page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_function("document.querySelectorAll('.m0 canvas').length === 2")
+        page.get_by_text("untouched", exact=True).wait_for()
+        page.locator(".m0 td + td").first.filter(has_text="(").wait_for()  # drawn
+
+        first = "document.querySelector('.m0 canvas').toDataURL()"
+        slider = page.locator(".m0 input[type=range]").first
+        assert (slider.input_value(), slider.get_attribute("aria-label")) == ("0.5", "τ (0 noise, 1 action)")
+        before = page.evaluate(first)
+        for _ in range(3):
+            slider.press("ArrowRight")  # JupyterLab must leave the key to the slider
+        assert slider.input_value() == "0.53"
+        page.wait_for_function(f"before => {first} !== before", arg=before)
+        page.get_by_text("Python knows 0.53").wait_for()  # browser -> Python
+        page.wait_for_function("document.querySelectorAll('.m0')[1].querySelector('input').value === '0.53'")  # Python -> browser
+
+        before = page.evaluate(first)
+        page.locator(".m0-handle").first.press("ArrowUp")
+        page.wait_for_function(f"before => {first} !== before", arg=before)
+
+        before = page.evaluate(first)
+        page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+        page.wait_for_function(f"before => {first} !== before", arg=before)  # the axes follow the theme
+        ours = [e for e in page.errors if "favicon" not in e]
+        assert ours == []
