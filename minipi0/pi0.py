@@ -79,11 +79,14 @@ class Pi0Config:
 
     @classmethod
     def mini(cls, action_dim: int = 7, state_dim: int = 6, horizon: int = 16, **changes) -> "Pi0Config":
-        """The same architecture at 1.4 M parameters, trained from scratch on a laptop: 64-pixel images, byte-level prompts."""
+        """The same architecture at 1.0 M parameters, trained from scratch on a laptop: 64-pixel images, byte-level prompts.
+
+        Here the action expert is the wider one: nothing is pre-trained, and most of what is to be learned are actions.
+        """
         config = cls(
-            vlm=ExpertConfig(width=128, depth=4, mlp_dim=256, num_heads=4, num_kv_heads=1, head_dim=32),
+            vlm=ExpertConfig(width=64, depth=4, mlp_dim=128, num_heads=4, num_kv_heads=1, head_dim=32),
             action_expert=ExpertConfig(width=128, depth=4, mlp_dim=256, num_heads=4, num_kv_heads=1, head_dim=32),
-            vision=VisionConfig(image_size=64, patch_size=16, width=128, depth=2, num_heads=4, mlp_dim=256),
+            vision=VisionConfig(image_size=64, patch_size=16, width=96, depth=2, num_heads=4, mlp_dim=192),
             vocab_size=260, action_dim=action_dim, state_dim=state_dim, horizon=horizon,
         )  # fmt: skip
         return replace(config, **changes)
