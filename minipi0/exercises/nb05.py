@@ -146,4 +146,4 @@ def parameters_that_learn_nothing(answer):
     if got in (110_104_576, 110_104_576 + 2048):
         return "not the whole last layer: its keys and values are read by the action expert."
     if got != out + queries + norms + mlp:
-        return "of the last layer only keys and values are read. Idle are its queries, attention output, MLP and a norm; and the final norm."
+        return "of the last layer only keys and values are read. Idle are its queries, attention output, MLP, a norm; and the final norm."

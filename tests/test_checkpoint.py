@@ -1,0 +1,373 @@
+"""Weights in files: both layouts bit for bit, the released names, and every way in which a file can be wrong."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import reference as ref
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
+
+from minipi0 import Pi0, Pi0Config, checkpoint, layouts
+
+CONFIG = ref.tiny(kv_heads=2, depth=2)
+EMBEDDING = "paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight"
+KEYS = Path(__file__).resolve().parents[2] / "shared" / "parity" / "released_keys.txt"
+
+
+@pytest.fixture(scope="module")
+def model() -> Pi0:
+    return ref.random_pi0(CONFIG)
+
+
+@pytest.fixture
+def released(model, tmp_path) -> tuple[Path, dict]:
+    """A folder with the model in the released layout, and the tensors in it."""
+    model.save_pretrained(tmp_path / "released", layout="lerobot")
+    return tmp_path / "released", load_file(tmp_path / "released" / "model.safetensors")
+
+
+def rewrite(folder: Path, tensors: dict, metadata: dict | None = None) -> Path:
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors", metadata=metadata)
+    return folder
+
+
+def assert_same_weights(a: Pi0, b: Pi0):
+    ours, theirs = dict(a.named_parameters()), dict(b.named_parameters())
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert ours[name].dtype == theirs[name].dtype and torch.equal(ours[name], theirs[name]), name
+
+
+# ---------------------------------------------------------------- there and back
+
+
+@pytest.mark.parametrize("layout", ["minipi0", "lerobot"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_round_trip_bit_for_bit(layout, dtype, tmp_path):
+    saved = ref.random_pi0(CONFIG, seed=3).to(dtype)
+    saved.save_pretrained(tmp_path / "there", layout)
+    loaded = Pi0.from_pretrained(tmp_path / "there")
+    assert loaded.config == CONFIG and not loaded.training
+    assert_same_weights(saved, loaded)
+    loaded.save_pretrained(tmp_path / "again", layout)
+    assert (tmp_path / "there" / "config.json").read_bytes() == (tmp_path / "again" / "config.json").read_bytes()
+    there, again = (load_file(tmp_path / folder / "model.safetensors") for folder in ("there", "again"))
+    assert there.keys() == again.keys()
+    assert all(torch.equal(there[name], again[name]) and there[name].dtype == dtype for name in there)
+    observation, noise = ref.random_observation(CONFIG), torch.randn(3, CONFIG.horizon, CONFIG.action_dim)
+    assert torch.equal(saved.sample_actions(observation, noise=noise), loaded.sample_actions(observation, noise=noise))
+
+
+def test_everything_but_safetensors_and_json_is_absent(released):
+    folder, tensors = released
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert all(name.startswith("model.") for name in tensors)
+
+
+def test_a_loaded_model_trains(released):
+    model = Pi0.from_pretrained(released[0])
+    observation, actions = ref.random_observation(CONFIG), torch.randn(3, CONFIG.horizon, CONFIG.action_dim)
+    model.loss(observation, actions).backward()
+    assert model.projector.weight.grad.any() and not any(p.is_meta for p in (*model.parameters(), *model.buffers()))
+
+
+def test_the_velocitys_sign_turns_and_nothing_else(model, released):
+    _, tensors = released
+    assert torch.equal(tensors["model.action_out_proj.weight"], -model.action_out_proj.weight)
+    assert torch.equal(tensors["model.action_out_proj.bias"], -model.action_out_proj.bias)
+    assert torch.equal(tensors["model.state_proj.weight"], model.state_proj.weight)
+    layer = model.experts.action.layers[1]
+    prefix = "model.paligemma_with_expert.gemma_expert.model.layers.1."
+    q, k, v = (tensors[f"{prefix}self_attn.{x}_proj.weight"] for x in "qkv")
+    assert (len(q), len(k), len(v)) == (64, 32, 32) and torch.equal(torch.cat([q, k, v]), layer.qkv.weight)
+    gate, up = (tensors[f"{prefix}mlp.{x}_proj.weight"] for x in ("gate", "up"))
+    assert torch.equal(torch.cat([gate, up]), layer.gate_up.weight)
+    assert not tensors["model." + layouts.ACTION_HEAD].any()
+    assert torch.equal(tensors["model." + layouts.VLM_HEAD], model.embedding.weight)
+
+
+def test_spellings_of_the_released_layout(model, released):
+    folder, tensors = released
+    bare = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+    no_tower_level = {name.replace("vision_tower.vision_model.", "vision_tower."): tensor for name, tensor in tensors.items()}
+    no_heads = {name: tensor for name, tensor in tensors.items() if "lm_head" not in name}
+    tied = {name: tensor for name, tensor in bare.items() if name != EMBEDDING}
+    assert len(tied) == len(bare) - 1 and len(no_heads) == len(bare) - 2
+    for variant in (bare, no_tower_level, no_heads, tied):
+        assert_same_weights(Pi0.from_pretrained(rewrite(folder, variant)), model)
+    assert_same_weights(Pi0.from_pretrained(folder / "model.safetensors"), model)  # a file instead of its folder
+
+
+def test_shards_with_an_index(model, released):
+    folder, tensors = released
+    names = sorted(tensors)
+    shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for shard, part in shards.items():
+        save_file({name: tensors[name] for name in part}, folder / shard)
+    index = {"weight_map": {name: shard for shard, part in shards.items() for name in part}}
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert_same_weights(Pi0.from_pretrained(folder), model)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ValueError, match="model-00002-of-00002.safetensors"):
+        Pi0.from_pretrained(folder)
+    for broken in ("{", "[]", "{}", '{"weight_map": [1]}'):
+        (folder / "model.safetensors.index.json").write_text(broken)
+        with pytest.raises(ValueError, match="is no index of shards"):
+            Pi0.from_pretrained(folder)
+
+
+# ---------------------------------------------------------------- the full model's names
+
+
+def full_size_keys() -> dict[str, tuple[int, ...]]:
+    config = Pi0Config.full()
+    with torch.device("meta"):
+        state = {checkpoint.own_name(name): p.detach() for name, p in Pi0(config).named_parameters()}
+    return {f"model.{name}": tuple(t.shape) for name, t in checkpoint.to_released(state, config.to_dict()).items()}
+
+
+def test_the_full_model_has_the_released_names_and_shapes():
+    ours = full_size_keys()
+    paligemma, expert = "model.paligemma_with_expert.paligemma.", "model.paligemma_with_expert.gemma_expert."
+    parts = Counter(re.sub(r"\d+", "*", name) for name in ours)
+    gemma_layer = [f"self_attn.{x}_proj" for x in "qkvo"] + [f"mlp.{x}_proj" for x in ("gate", "up", "down")]
+    for layer in (f"{paligemma}model.language_model.layers.*.", f"{expert}model.layers.*."):
+        assert all(parts.pop(f"{layer}{x}.weight") == 18 for x in (*gemma_layer, "input_layernorm", "post_attention_layernorm"))
+    siglip_layer = ["self_attn." + x for x in ("q_proj", "k_proj", "v_proj", "out_proj")] + ["mlp.fc*", "layer_norm*"]
+    for x in siglip_layer:
+        for kind in ("weight", "bias"):
+            count = parts.pop(f"{paligemma}model.vision_tower.vision_model.encoder.layers.*.{x}.{kind}")
+            assert count == 27 * (2 if x.endswith("*") else 1)
+    tower = paligemma + "model.vision_tower.vision_model."
+    projections = ("action_in_proj", "action_out_proj", "action_time_mlp_in", "action_time_mlp_out", "state_proj")
+    assert parts.keys() == {
+        f"{tower}embeddings.patch_embedding.weight", f"{tower}embeddings.patch_embedding.bias",
+        f"{tower}embeddings.position_embedding.weight", f"{tower}post_layernorm.weight", f"{tower}post_layernorm.bias",
+        f"{paligemma}model.multi_modal_projector.linear.weight", f"{paligemma}model.multi_modal_projector.linear.bias",
+        f"{paligemma}model.language_model.embed_tokens.weight", f"{paligemma}model.language_model.norm.weight",
+        f"{paligemma}lm_head.weight", f"{expert}model.norm.weight", f"{expert}lm_head.weight",
+        *(f"model.{name}.{kind}" for name in projections for kind in ("weight", "bias")),
+    }  # fmt: skip
+    # names and shapes all at once: the SHA-256 of the released checkpoint's sorted "name<tab>shape" lines
+    lines = "\n".join(sorted(f"{name}\t{list(shape)}" for name, shape in ours.items()))
+    assert len(ours) == 778
+    assert hashlib.sha256(lines.encode()).hexdigest() == "c3f0476fa7c6704a75dda1fc17c80d8e2a1f379ee0a13be2b1f46589dce3e07a"
+
+
+@pytest.mark.skipif(not KEYS.exists(), reason="no list of the released keys beside the checkout; the digest above covers it")
+def test_the_full_model_has_the_listed_keys():
+    lines = [line.split("\t") for line in KEYS.read_text().splitlines() if line and not line.startswith("#")]
+    assert full_size_keys() == {name: tuple(json.loads(shape)) for name, shape in lines}
+
+
+# ---------------------------------------------------------------- strict
+
+
+def test_missing_unexpected_and_misshaped_tensors_are_all_named(released):
+    folder, tensors = released
+    missing = "model.paligemma_with_expert.gemma_expert.model.layers.1.self_attn.k_proj.weight"
+    wrong = "model.paligemma_with_expert.paligemma.model.language_model.layers.0.mlp.up_proj.weight"
+    del tensors[missing]
+    tensors["model.surprise.weight"] = torch.zeros(2)
+    tensors[wrong] = torch.zeros(71, 48)
+    tensors["model.state_proj.bias"] = torch.tensor(1.0)  # no axis at all
+    with pytest.raises(ValueError) as error:
+        Pi0.from_pretrained(rewrite(folder, tensors))
+    text = str(error.value)
+    assert f"1 missing:\n  {missing.removeprefix('model.')}" in text
+    assert "1 unexpected:\n  surprise.weight" in text
+    assert "2 of another shape:" in text and f"{wrong.removeprefix('model.')}: (71, 48) in the file, (72, 48) in the model" in text
+    assert "state_proj.bias: () in the file, (32,) in the model" in text
+
+
+def test_parts_of_a_fused_matrix_are_checked_one_by_one(released):
+    """Gate and up with other sizes but the same sum would stack to the right shape."""
+    folder, tensors = released
+    layer = "model.paligemma_with_expert.gemma_expert.model.layers.0.mlp."
+    tensors[layer + "gate_proj.weight"], tensors[layer + "up_proj.weight"] = torch.zeros(50, 32), torch.zeros(62, 32)
+    with pytest.raises(ValueError, match=r"2 of another shape:(.|\n)*gate_proj.weight: \(50, 32\)(.|\n)*up_proj.weight: \(62, 32\)"):
+        Pi0.from_pretrained(rewrite(folder, tensors))
+
+
+def test_at_most_ten_of_each_kind_are_listed(released):
+    folder, tensors = released
+    kept = {name: tensor for name, tensor in tensors.items() if "vision_tower" not in name}
+    kept |= {f"extra.{i}": torch.zeros(1) for i in range(23)}
+    gone = len(tensors) - len(kept) + 23
+    with pytest.raises(ValueError) as error:
+        Pi0.from_pretrained(rewrite(folder, kept))
+    text = str(error.value)
+    assert f"{gone} missing:" in text and f"… and {gone - 10} more" in text
+    assert "23 unexpected:" in text and "… and 13 more" in text
+    assert text.count("vision_tower") == 10 and len(re.findall(r"extra\.\d+", text)) == 10
+
+
+def test_another_configuration_does_not_fit(released):
+    with pytest.raises(ValueError, match="of another shape"):
+        Pi0.from_pretrained(released[0], config=ref.tiny(kv_heads=1, depth=2))
+    with pytest.raises(ValueError, match="missing"):
+        Pi0.from_pretrained(released[0], config=ref.tiny(kv_heads=2, depth=3))
+    with pytest.raises(ValueError, match="unexpected"):
+        Pi0.from_pretrained(released[0], config=ref.tiny(kv_heads=2, depth=1))
+
+
+def test_neither_embedding_nor_head(released):
+    folder, tensors = released
+    for name in ("model." + EMBEDDING, "model." + layouts.VLM_HEAD):
+        del tensors[name]
+    with pytest.raises(ValueError, match=rf"1 missing:\n  {re.escape(EMBEDDING)}"):
+        Pi0.from_pretrained(rewrite(folder, tensors))
+
+
+def test_two_spellings_of_one_tensor(released):
+    folder, tensors = released
+    tensors["state_proj.bias"] = tensors["model.state_proj.bias"].clone()
+    with pytest.raises(ValueError, match="the same tensor by name"):
+        Pi0.from_pretrained(rewrite(folder, tensors))
+
+
+def test_minipi0s_own_layout_is_strict_too(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["lm_head.weight"] = tensors.pop("state_proj.weight")
+    with pytest.raises(ValueError, match=r"1 missing:\n  state_proj.weight\n1 unexpected:\n  lm_head.weight"):
+        Pi0.from_pretrained(rewrite(tmp_path, tensors, {"minipi0": "1"}))
+
+
+# ---------------------------------------------------------------- dtypes
+
+
+def test_dtype_is_the_files_unless_one_is_chosen(released):
+    folder, tensors = released
+    assert Pi0.from_pretrained(folder).state_proj.weight.dtype == torch.float32
+    rough = Pi0.from_pretrained(folder, dtype=torch.bfloat16)
+    assert all(p.dtype == torch.bfloat16 for p in rough.parameters())
+    assert torch.equal(rough.state_proj.weight, tensors["model.state_proj.weight"].bfloat16())
+    for kinds, expected in [
+        ({torch.bfloat16, torch.float32}, torch.float32), ({torch.float16}, torch.float16),
+        ({torch.float16, torch.bfloat16}, torch.float32),
+        ({torch.float64, torch.bfloat16}, torch.float64),
+    ]:  # fmt: skip
+        order = sorted(kinds, key=str)
+        mixed = {name: tensor.to(order[i % len(order)]) for i, (name, tensor) in enumerate(sorted(tensors.items()))}
+        loaded = Pi0.from_pretrained(rewrite(folder, mixed))
+        assert {p.dtype for p in loaded.parameters()} == {expected}
+
+
+def test_dtypes_that_cannot_be(released):
+    folder, tensors = released
+    for dtype in (torch.int8, "bfloat16"):
+        with pytest.raises(ValueError, match="dtype must be a floating-point torch.dtype"):
+            Pi0.from_pretrained(folder, dtype=dtype)
+    tensors["model.state_proj.bias"] = tensors["model.state_proj.bias"].to(torch.int8)
+    with pytest.raises(ValueError, match=r"weights of type \['I8'\] cannot be read"):
+        Pi0.from_pretrained(rewrite(folder, tensors))
+
+
+# ---------------------------------------------------------------- broken files
+
+
+@pytest.mark.parametrize("part", [0.0, 4e-5, 1e-3, 0.5, 0.999])
+def test_a_cut_file_is_refused(released, part):
+    file = released[0] / "model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(ValueError, match="model.safetensors is not a complete safetensors file"):
+        Pi0.from_pretrained(released[0])
+
+
+def test_a_half_written_file_is_refused(released):
+    """The right length, but its header never made it to the disk."""
+    file = released[0] / "model.safetensors"
+    whole = bytearray(file.read_bytes())
+    whole[:4096] = bytes(4096)
+    file.write_bytes(whole)
+    with pytest.raises(ValueError, match="is not a complete safetensors file"):
+        Pi0.from_pretrained(released[0])
+
+
+def test_config_json_missing_or_wrong(model, released):
+    file = released[0] / "config.json"
+    for text, message in [
+        ("", "not readable as JSON"), ('{"minipi0": ', "not readable as JSON"), ("[1]", "does not hold a pi0's sizes"),
+        ('{"width": 8}', r"does not hold a pi0's sizes: it holds none; pass config=Pi0Config"),
+        ('{"minipi0": 3}', "belongs to other weights"),
+    ]:  # fmt: skip
+        file.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            Pi0.from_pretrained(released[0])
+    file.unlink()
+    assert_same_weights(Pi0.from_pretrained(released[0]), model)  # the weights' file knows its sizes
+    rewrite(*released)  # without that note
+    with pytest.raises(ValueError, match=r"no config.json beside the weights .*; pass config=Pi0Config"):
+        Pi0.from_pretrained(released[0])
+    assert_same_weights(Pi0.from_pretrained(released[0], config=CONFIG), model)
+
+
+def test_folders_without_weights_and_things_that_are_not_there(tmp_path):
+    (tmp_path / "notes.txt").write_text("no weights here")
+    with pytest.raises(FileNotFoundError, match=r"holds no model.safetensors: it has \['notes.txt'\]"):
+        Pi0.from_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
+        Pi0.from_pretrained(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="that is no Hugging Face repository id"):
+        Pi0.from_pretrained("a name with spaces")
+
+
+def test_repositories_come_through_the_hub(model, released, monkeypatch):
+    asked = []
+
+    def found(repo, allow_patterns):
+        asked.append((repo, allow_patterns))
+        return str(released[0])
+
+    def unknown(repo, allow_patterns):
+        raise LocalEntryNotFoundError("cannot find the requested files")
+
+    monkeypatch.setattr(checkpoint, "snapshot_download", found)
+    assert_same_weights(Pi0.from_pretrained("someone/pi0"), model)
+    assert asked == [("someone/pi0", ["*.safetensors", "*.json"])]
+    monkeypatch.setattr(checkpoint, "snapshot_download", unknown)
+    with pytest.raises(FileNotFoundError, match="no folder someone/else here, and from the .* Hub it could not be had: cannot find"):
+        Pi0.from_pretrained("someone/else")
+
+
+# ---------------------------------------------------------------- writing
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(model, tmp_path, monkeypatch):
+    model.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fails(*paths):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "replace", fails)
+    other = ref.random_pi0(ref.tiny(depth=1), seed=1)
+    with pytest.raises(OSError, match="no space left"):
+        other.save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before  # config.json included, and no rest of a file
+    assert_same_weights(Pi0.from_pretrained(tmp_path), model)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    def half(path):
+        path.write_text("hal")
+        raise OSError("no space left on device")
+
+    checkpoint.write_atomically(tmp_path / "file", lambda path: path.write_text("old"))
+    with pytest.raises(OSError, match="no space left"):
+        checkpoint.write_atomically(tmp_path / "file", half)
+    assert (tmp_path / "file").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_unknown_layout_and_nothing_written(model, tmp_path):
+    with pytest.raises(ValueError, match='layout is "minipi0" or "lerobot", not \'openpi\''):
+        model.save_pretrained(tmp_path / "new", layout="openpi")
+    assert not (tmp_path / "new").exists()
