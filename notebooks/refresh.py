@@ -48,7 +48,8 @@ def clean(output):
     """Progress bars and widget views mean nothing without their kernel: keep their text, or nothing."""
     data = output.get("data", {})
     data.pop("application/vnd.jupyter.widget-view+json", None)
-    if output.output_type in ("display_data", "execute_result") and (not data or list(data) == ["text/plain"] and "Widget" in data["text/plain"]):
+    text_only = data["text/plain"] if list(data) == ["text/plain"] else ""
+    if output.output_type in ("display_data", "execute_result") and (not data or "Widget" in text_only or "%|" in text_only):
         return None
     if output.output_type == "stream" and output.name == "stderr":
         return None if "%|" in output.text else output
