@@ -173,5 +173,5 @@ def test_the_interval_repeats_with_its_seed_and_widens_with_its_level():
 
 @pytest.mark.parametrize(("values", "groups"), [([], None), ([1.0, 2.0], [0])])
 def test_values_and_groups_must_match(values, groups):
-    with pytest.raises(ValueError, match="both must be equally many, and at least one"):
+    with pytest.raises(ValueError, match="all must be equally many, and at least one"):
         evaluate.bootstrap_interval(values, groups)
