@@ -56,14 +56,17 @@ function openView(model, el, { label, extent, draw }) {
   // JupyterLab would take arrow keys, Space and letters for itself; Ctrl-S and the like stay its own.
   view.on(root, "keydown", (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); });
   view.on(model, "change", view.redraw);
-  view.on(root, "transitionend", view.redraw);
+  view.on(window.matchMedia("(prefers-color-scheme: dark)"), "change", view.redraw);
   view.on(window, "resize", view.redraw); // also a change of zoom
-  const observer = new ResizeObserver(view.redraw);
-  observer.observe(canvas);
+  const theme = new MutationObserver(view.redraw); // JupyterLab and others name their theme in attributes of the body
+  theme.observe(document.body, { attributes: true });
+  const size = new ResizeObserver(view.redraw);
+  size.observe(canvas);
   view.close = () => {
     cancelAnimationFrame(frame);
     if (timer) { clearTimeout(timer); save(); }
-    observer.disconnect();
+    theme.disconnect();
+    size.disconnect();
     for (const undo of view.onClose) undo();
     root.remove();
   };
