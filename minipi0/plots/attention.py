@@ -50,9 +50,9 @@ def masks(panels: dict, groups):
     for ax, (title, allowed) in zip(axes[0], panels.items(), strict=True):
         allowed = np.asarray(allowed)[..., None]
         ax.imshow(np.where(allowed, colours[None], 0.96), interpolation="nearest")
-        for edge in edges[1:-1]:
-            ax.axhline(edge - 0.5, color="white", lw=1.2)
-            ax.axvline(edge - 0.5, color="white", lw=1.2)
+        for edge in range(1, edges[-1]):  # thin lines between tokens, wide ones between groups
+            for line in (ax.axhline, ax.axvline):
+                line(edge - 0.5, color="white", lw=2.5 if edge in edges else 0.6)
         ax.set_xticks(middles, [name for name, _, _ in groups], rotation=90)
         ax.set_yticks(middles, [name for name, _, _ in groups])
         ax.tick_params(length=0)
@@ -69,7 +69,7 @@ def time_embedding(taus, embedding):
     image = left.imshow(embedding.T, aspect="auto", cmap="RdBu", vmin=-1, vmax=1, extent=(0, 1, 2 * half, 0), interpolation="nearest")
     left.axhline(half, color="black", lw=0.8)
     left.set_yticks([half / 2, 1.5 * half], ["sines", "cosines"], rotation=90, va="center")
-    left.set(xlabel=r"$\tau$", title="each column is one embedding; period grows downward")
+    left.set(xlabel=r"$\tau$", title="a column is one embedding (the top rows turn too fast to draw)")
     fig.colorbar(image, ax=left, shrink=0.8)
     for i, colour in zip((half // 2, 3 * half // 4, half - 1), (style.GAUSSIAN, style.ONE_STEP, style.DATA), strict=True):
         period = 4e-3 * 1000 ** (i / (half - 1))
@@ -128,29 +128,43 @@ def chunk_errors(errors: dict, samples: dict):
 
 
 def on_image(image, maps, titles):
-    """Attention per patch drawn over the image. Returns the figure.
+    """The image, then attention per patch drawn over it. Returns the figure.
 
     image (3, S, S) in [-1, 1]; maps: (R, C, n, n), 1 where attention is as if spread evenly; titles: R × C.
     """
     rows, columns = len(maps), len(maps[0])
-    fig, axes = style.figure(rows, columns, size=(1.75, 1.85), squeeze=False)
+    fig, axes = style.figure(rows, columns + 1, size=(1.75, 1.85), squeeze=False)
+    axes[0, 0].imshow((image.permute(1, 2, 0) + 1) / 2)
+    axes[0, 0].set_title("the image", fontsize=9)
     limit = max(float(torch.as_tensor(maps).max()), 1.5)
+    for y, (share, text) in enumerate(((0.0, "0"), (0.25, "0.5"), (0.5, "1: evenly"), (1.0, f"{limit:.1f} times")) if rows > 1 else ()):
+        axes[1, 0].add_patch(Rectangle((0, y), 1, 0.8, fc=tint(np.array(share)), ec="0.7"))
+        axes[1, 0].text(1.2, y + 0.4, text, va="center", fontsize=8)
+        axes[1, 0].set(xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
+    for ax in axes.flat:
+        ax.axis("off")
     for i in range(rows):
         for j in range(columns):
-            ax = axes[i, j]
-            ax.imshow(overlay(image, maps[i][j], limit))
-            ax.set_title(titles[i][j], fontsize=9)
-            ax.axis("off")
+            axes[i, j + 1].imshow(overlay(image, maps[i][j], limit))
+            axes[i, j + 1].set_title(titles[i][j], fontsize=9)
     return fig
 
 
+def tint(share: np.ndarray) -> np.ndarray:
+    """Colours (..., 3) for shares in [0, 1]: blue at 0, white at 1/2, orange at 1."""
+    blue, white, orange = (np.array(c) for c in ((0.25, 0.45, 0.85), (1.0, 1.0, 1.0), (1.0, 0.55, 0.0)))
+    below, above = np.clip(2 * share, 0, 1)[..., None], np.clip(2 * share - 1, 0, 1)[..., None]
+    return (1 - below) * blue + (below - above) * white + above * orange
+
+
 def overlay(image, weights, limit: float = 2.0) -> np.ndarray:
-    """The image (3, S, S) in grey, each patch tinted by its weight (n, n), dark at 0, full at `limit`. Returns (S, S, 3) in [0, 1]."""
+    """The image (3, S, S) in grey, its patches tinted by weight (n, n): blue at 0, white at 1, orange at `limit`. (S, S, 3) in [0, 1]."""
     size = image.shape[-1]
     grey = ((image.mean(0) + 1) / 2).clamp(0, 1)[..., None].numpy()
-    share = torch.as_tensor(weights, dtype=torch.float32)[None, None] / limit
-    share = torch.nn.functional.interpolate(share, size=(size, size), mode="nearest")[0, 0].clamp(0, 1)[..., None].numpy()
-    return (0.25 + 0.75 * grey) * ((1 - share) * np.array([0.25, 0.25, 0.3]) + share * np.array([1.0, 0.85, 0.2]))
+    weights = torch.as_tensor(weights, dtype=torch.float32)
+    share = torch.where(weights < 1, weights / 2, 0.5 + (weights - 1) / (2 * (limit - 1)))[None, None]
+    share = torch.nn.functional.interpolate(share, size=(size, size), mode="nearest")[0, 0].clamp(0, 1).numpy()
+    return (0.4 + 0.6 * grey) * tint(share)
 
 
 def overlay_png(image, weights, limit: float = 2.0, size: int = 256) -> bytes:
