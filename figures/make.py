@@ -25,5 +25,6 @@ if __name__ == "__main__":
         buffer = io.BytesIO()
         PICTURES[name]().savefig(buffer, dpi=130)
         small = Image.open(buffer).convert("RGB").quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        small.save(path, optimize=True)
+        small.save(path.with_suffix(".tmp"), "PNG", optimize=True)
+        path.with_suffix(".tmp").replace(path)
         print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

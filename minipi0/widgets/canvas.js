@@ -193,7 +193,7 @@ function drawDots(view, points, colour, radius = 2) {
 
 // A mixture of Gaussians: each component as a disc of two standard deviations; and the obstacle, if there is one.
 function drawMixture(view, { means, std, obstacle }) {
-  view.ctx.globalAlpha = 0.3;
+  view.ctx.globalAlpha = 0.4;
   for (const mean of means) drawDot(view, mean, COLOUR.data, std * view.size / view.extent);
   if (obstacle) drawDot(view, [0, 0], view.ink, obstacle * view.size / (2 * view.extent));
   view.ctx.globalAlpha = 1;
