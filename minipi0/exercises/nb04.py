@@ -1,0 +1,110 @@
+"""Checks of notebook 04's exercises: half a step, one Gaussian solved, orders of convergence, Euler on any grid, what time allows."""
+
+import torch
+
+from minipi0 import flow, toys
+from minipi0.exercises import exercise
+
+
+def _near(a, b, tolerance: float = 1e-3) -> bool:
+    return abs(float(a) - b) <= tolerance
+
+
+@exercise("04.1")
+def after_the_first_of_two_steps(answer):
+    """The ring (mean 0), eps = (1, -1): after the first of two exact Euler steps at (0.5, -0.5)."""
+    try:
+        x, y = (float(v) for v in answer)
+    except (TypeError, ValueError):
+        return "give two numbers: (x, y)"
+    if _near(x, 0) and _near(y, 0):
+        return "the mean is reached by one step of length 1. Each of two steps has length 1/2."
+    if _near(x, 1) and _near(y, -1):
+        return "that is where it starts. The velocity there is E[A] - eps, which is not zero."
+    if _near(x, 1.5) and _near(y, -1.5):
+        return "the sign: the velocity at tau = 0 points from the noise to the mean of the data."
+    if _near(abs(x), 2**0.5, 0.1) and _near(abs(y), 2**0.5, 0.1):
+        return "that is a mode. At tau = 0 the field does not know the modes yet: it points to the mean of all."
+    if not (_near(x, 0.5) and _near(y, -0.5)):
+        return "at tau = 0 the exact velocity is E[A] - eps with E[A] = 0; take half of it."
+
+
+@exercise("04.2")
+def endpoint_of_one_gaussian(answer):
+    """mean + std * noise."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(50, 1, generator=generator, dtype=torch.float64)
+    for mean, std in ((2.0, 0.15), (-1.0, 0.7)):
+        got = torch.as_tensor(answer(noise, mean, std), dtype=torch.float64)
+
+        def is_(wrong, got=got):
+            return got.numel() in (1, len(noise)) and torch.allclose(got.expand_as(noise), wrong, atol=1e-6)
+
+        if is_(torch.full_like(noise, mean)):
+            return "that is where one Euler step ends. The true path keeps the spread: its ends must be distributed as N(mean, std^2)."
+        if is_(mean + noise):
+            return "the cloud arrives with its width of 1. The data have width std."
+        if is_(mean + std**2 * noise):
+            return "the variance goes from 1 to std^2, so the distance to the middle shrinks by ... ?"
+        if is_(mean - std * noise):
+            return "that mirrors the cloud. In one dimension paths cannot cross, so they keep their order."
+        if not is_(mean + std * noise):
+            return "check it at tau = 1: (x - mean) / std must still be the noise it started as."
+
+
+@exercise("04.3")
+def steps_for_a_tenth_of_the_error(answer):
+    """Ten Euler steps; a tenth of the error: 100 steps. 100 evaluations spent on midpoint: 50 steps."""
+    try:
+        steps, factor = (float(v) for v in answer)
+    except (TypeError, ValueError):
+        return "give two numbers: (Euler steps, factor of the midpoint rule)"
+    if _near(steps, 32, 1):
+        return "sqrt(10) times as many would do for a method of second order. Euler is of first order: error ~ 1/n."
+    if _near(steps, 1000, 1):
+        return "1,000 steps would give a hundredth."
+    if not _near(steps, 100, 1):
+        return f"{steps:g} Euler steps do not: error ~ 1/n, so a tenth of the error takes ... times the steps."
+    if _near(factor, 10, 0.5):
+        return "10 is Euler's factor for ten times the evaluations. The midpoint rule's error falls as 1/n^2."
+    if not _near(factor, 100, 1):
+        return "the second number: ten times the evaluations are ten times the steps, and the error falls as 1/n^2."
+
+
+@exercise("04.4")
+def euler_on_any_grid(answer):
+    """x <- x + (tau_next - tau) v(x, tau)."""
+    ring, noise = toys.ring(), torch.randn(64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    uniform = torch.linspace(0, 1, 11, dtype=torch.float64)
+    uneven = torch.tensor([0, 0.1, 0.4, 0.5, 0.9, 1], dtype=torch.float64)
+    got = answer(ring.velocity, noise, uniform)
+    if not isinstance(got, torch.Tensor) or got.shape != noise.shape:
+        return f"return the points at tau = 1, of shape {tuple(noise.shape)}"
+    if not torch.allclose(got, flow.euler(ring.velocity, noise, 10), atol=1e-6):
+        return "on the even grid 0, 0.1, ..., 1 it does not agree with flow.euler in 10 steps (11 values of tau are 10 steps)."
+    got = answer(ring.velocity, noise, uneven)
+    if torch.allclose(got, _euler(ring.velocity, noise, uneven), atol=1e-6):
+        return None
+    if torch.allclose(got, _euler(ring.velocity, noise, uneven, even_step=True), atol=1e-6):
+        return "every step has length 1/n. On an uneven grid it is the difference of two neighbouring taus."
+    return "on the even grid it is right, on 0, 0.1, 0.4, 0.5, 0.9, 1 it is not: ask the field at the start of each step."
+
+
+@exercise("04.5")
+def steps_within_90_ms(answer):
+    """14 + 32 + 2.7 n <= 90: n = 16."""
+    steps = float(answer)
+    if _near(steps, 33):
+        return "that many steps alone take 90 ms. The images and the prefix come first, once: 14 + 32 ms."
+    if _near(steps, 1):
+        return "images and prefix are paid once per chunk, not once per step: the prefix is cached."
+    if _near(steps, 17):
+        return "17 steps end at 91.9 ms. Round down."
+    if not _near(steps, 16):
+        return f"{steps:g} steps take {14 + 32 + 2.7 * steps:.1f} ms: solve 14 + 32 + 2.7 n <= 90 for the largest whole n."
+
+
+def _euler(velocity, x, taus, even_step=False):
+    for tau, after in zip(taus, taus[1:], strict=False):
+        x = x + (1 / (len(taus) - 1) if even_step else after - tau) * velocity(x, tau)
+    return x
