@@ -203,6 +203,17 @@ def test_what_is_masked_has_no_influence(garbage):
 
 
 @torch.no_grad()
+def test_not_even_the_padding_words_embedding_matters():
+    """0 times NaN is NaN: a weight of zero alone would not keep it out."""
+    model, observation, noise = case()
+    observation.tokens[:] = observation.tokens.clamp(min=1)
+    observation.tokens[1, 2:] = 0
+    velocity = model.velocity(observation, noise, 0.5)
+    model.embedding.weight[0] = float("nan")
+    assert torch.equal(model.velocity(observation, noise, 0.5), velocity)
+
+
+@torch.no_grad()
 def test_everything_masked_still_acts_on_the_state():
     model, observation, noise = case()
     observation.image_mask[:], observation.token_mask[:] = False, False
