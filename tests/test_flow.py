@@ -265,6 +265,21 @@ def test_the_noise_is_left_as_it_was():
     assert torch.equal(noise, torch.ones(2, 2))
 
 
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator here")
+def test_an_accelerator_gives_what_the_cpu_gives():
+    device = torch.accelerator.current_accelerator()
+    actions, noise = pair()
+    there = actions.to(device), noise.to(device)
+    for tau in (0.3, torch.tensor(0.3), torch.linspace(0, 1, B), torch.linspace(0, 1, B, device=device)):
+        moved = flow.interpolate(*there, tau)
+        assert moved.device == there[0].device
+        torch.testing.assert_close(moved.cpu(), flow.interpolate(actions, noise, tau.cpu() if torch.is_tensor(tau) else tau))
+    mask = ragged_mask()
+    torch.testing.assert_close(flow.loss(there[0], *there, mask.to(device)).cpu(), flow.loss(actions, actions, noise, mask))
+    torch.testing.assert_close(flow.euler(lambda x, tau: x * (1 - tau), there[1]).cpu(), flow.euler(lambda x, tau: x * (1 - tau), noise))
+    assert flow.sample_tau(4, device=device).device == there[0].device
+
+
 # ---------------------------------------------------------------- errors
 
 a, e = torch.zeros(B, H, D), torch.zeros(B, H, D)
