@@ -71,7 +71,7 @@ def fans(panels, names, dims, fps: float):
             time = np.arange(len(actions)) / fps
             ax.plot(time, np.asarray(samples)[:, :, d].T, color=colour_of(name), lw=0.8, alpha=0.5)
             ax.plot(time, actions[:, d], "k", lw=1.8, label="demonstrated")
-        row[0].set_ylabel(name.replace(", ", "\n"))
+        row[0].set_ylabel(name.replace(", ", "\n").replace(" + ", "\n+ "))
     for ax, d in zip(axes[0], dims, strict=True):
         ax.set_title(names[d])
     for ax in axes[-1]:
@@ -101,7 +101,7 @@ def looked_at(images, maps, titles):
     """Camera frames above, attention on their patches below. images: (N, 3, S, S) in [-1, 1]; maps: (N, rows, columns) attention that
     the action tokens give to each patch. Returns the figure."""
     fig, axes = style.figure(2, len(images), size=(1.9, 1.9), squeeze=False)
-    top = float(np.max(maps))
+    top = float(np.asarray(maps).max())
     for column, image, attention, title in zip(axes.T, images, maps, titles, strict=True):
         picture = np.asarray(image).transpose(1, 2, 0) / 2 + 0.5
         column[0].imshow(picture)

@@ -1,0 +1,96 @@
+"""The stored notebooks: run in one go, small, nothing of this machine in them, every link leads somewhere; and what refreshes them."""
+
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors that Jupyter makes of a notebook's or a Markdown file's headings."""
+    text = path.read_text() if path.suffix == ".md" else "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown")
+    return {line.lstrip("#").strip().replace(" ", "-") for line in text.splitlines() if line.startswith("#")}
+
+
+@each
+def test_stored_as_one_clean_run(path):
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert not [output.text for output in outputs if output.get("name") == "stderr"]
+    assert path.stat().st_size < 1_000_000
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+@each
+def test_names_no_machine(path):
+    assert not re.findall(r"(?<![\w.])/(?:home|root|work|tmp|Users)/[\w.-]+", path.read_text())
+
+
+@each
+def test_camera_frames_are_not_stored(path):
+    for cell in nbformat.read(path, 4).cells:
+        if "live-only" in cell.metadata.get("tags", []):
+            assert cell.outputs == [], cell.id
+
+
+@each
+def test_solutions_are_folded_and_answers_left_open(path):
+    cells = nbformat.read(path, 4).cells
+    solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
+    assert len(solutions) >= 3
+    for cell in solutions:
+        assert cell.metadata.get("jupyter", {}).get("source_hidden"), cell.id
+        assert "check(" in cell.source, cell.id
+    assert "not tried yet" in str([cell.get("outputs") for cell in cells])
+
+
+@pytest.mark.parametrize("path", [*PATHS, NOTEBOOKS.parent / "README.md"], ids=lambda path: path.stem)
+def test_links_lead_somewhere(path):
+    text = path.read_text() if path.suffix == ".md" else "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http", "attachment:")):
+            continue
+        name, _, anchor = target.partition("#")
+        file = path.parent / name if name else path
+        assert file.exists(), f"{path.name} links to {target}, which is not there"
+        if anchor and file.suffix in (".ipynb", ".md"):
+            assert anchor in headings(file), f"{path.name} links to {target}, but {file.name} has no such heading"
+
+
+def test_readme_lists_every_notebook():
+    readme = (NOTEBOOKS.parent / "README.md").read_text()
+    assert [path.name for path in PATHS if f"notebooks/{path.name})" not in readme] == []
+
+
+def test_refresh_keeps_the_old_file_when_a_cell_fails(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(NOTEBOOKS)
+    import refresh
+
+    monkeypatch.setattr(refresh, "HERE", tmp_path)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(6 * 7)"), nbformat.v4.new_code_cell("image = 1\nimage", id="seen")])
+    notebook.cells[1].metadata["tags"] = ["live-only"]
+    path = tmp_path / "small.ipynb"
+    nbformat.write(notebook, path)
+    refresh.refresh(path)
+    stored = nbformat.read(path, 4)
+    assert stored.cells[0].outputs[0].text == "42\n" and stored.cells[1].outputs == []
+    assert [cell.execution_count for cell in stored.cells] == [1, 2]
+
+    stored.cells[0].source = "1 / 0"
+    nbformat.write(stored, path)
+    before = path.read_bytes()
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        refresh.refresh(path)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["small.ipynb"]
+    sys.modules.pop("refresh", None)
