@@ -29,9 +29,9 @@ def bending(taus, acceleration, modes_left, points, strength):
     left.set(xlabel=r"$\tau$", title=r"acceleration $|d^2x/d\tau^2|$, mean", ylim=(0, None))
     middle.plot(taus, modes_left, color=style.DATA, lw=2)
     middle.set(xlabel=r"$\tau$", title="modes still possible, mean", ylim=(0, None))
-    cells = right.hexbin(*points.T, C=strength, gridsize=36, extent=(-3, 3, -3, 3), mincnt=5, cmap="viridis", linewidths=0.1)
+    cells = right.hexbin(*points.T, C=strength, gridsize=36, extent=(-3, 3, -3, 3), mincnt=5, linewidths=0.1, vmin=0, vmax=12)
     right.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", title=r"$|d^2x/d\tau^2|$ over the plane, mean")
-    fig.colorbar(cells, ax=right, shrink=0.85)
+    fig.colorbar(cells, ax=right, shrink=0.85, extend="max")
     return fig
 
 

@@ -1,0 +1,94 @@
+"""Notebook 03's checks: right answers pass, each typical mistake is named."""
+
+import math
+
+import pytest
+import torch
+
+from minipi0 import flow
+from minipi0.exercises import check
+
+
+def refused(capsys, number, answer, *words):
+    capsys.readouterr()  # what an earlier check said
+    assert not check(number, answer)
+    said = capsys.readouterr().out
+    assert said.startswith("✗") and all(word in said for word in words), said
+
+
+def test_where_a_regression_lands(capsys):
+    assert check("03.1", (-0.5, 0.5)) and check("03.1", torch.tensor([-0.5, 0.5]))
+    for answer, words in [((-2, 0), "heaviest"), ((0, 2 / 3), "without their weights"), ((0, 0), "mean of the noise"),
+                          ((1, 1), "not the mean"), (0.5, "two numbers"), ((math.nan, 0), "not the mean")]:
+        refused(capsys, "03.1", answer, words)
+
+
+@pytest.mark.parametrize("function, words", [
+    (lambda h, r: r / h, "What is p"), (lambda h, r: (1 + r / h) / 2, "majority"), (lambda h, r: 1 - r / h, "Mind the 2"),
+    (lambda h, r: 0.5, "through the centre"), (lambda h, r: 0.1, "at most -r"), (lambda h, r: ..., "your code stopped"),
+])
+def test_minority_wrong(capsys, function, words):
+    refused(capsys, "03.2", function, words)
+
+
+def test_minority_right():
+    assert check("03.2", lambda h, r: (h - r) / (2 * h))
+
+
+def variants(variant, a, e, tau):
+    return (e, None, a) if variant == "a" else (flow.interpolate(a, e, tau), tau if variant == "c" else None, a - e)
+
+
+def changed(which, function):
+    """The right answer, but `function` in variant `which`."""
+    return lambda variant, a, e, tau: function(a, e, tau) if variant == which else variants(variant, a, e, tau)
+
+
+@pytest.mark.parametrize("answer, words", [
+    (changed("a", lambda a, e, t: (flow.interpolate(a, e, t), None, a)), "has no path"),
+    (changed("b", lambda a, e, t: (e, None, a - e)), "walks the path"),
+    (changed("c", lambda a, e, t: (flow.interpolate(e, a, t), t, a - e)), "other way round"),
+    (changed("b", lambda a, e, t: (flow.interpolate(a, e, t), t, a - e)), 'only variant "c"'),
+    (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), None, a - e)), 'only variant "c"'),
+    (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), 1 - t, a - e)), "as it is"),
+    (changed("b", lambda a, e, t: (flow.interpolate(a, e, t), None, e - a)), "sign"),
+    (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), t, a)), "not for the action"),
+    (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), t, a - flow.interpolate(a, e, t))), "distance"),
+    (changed("a", lambda a, e, t: (e, None, a - e)), "action itself"),
+    (changed("a", lambda a, e, t: (a, None, a)), "the input is not"),
+    (changed("b", lambda a, e, t: (flow.interpolate(a, e, t), None, 2 * a)), "the target is not"),
+    (lambda *_: 1, "return three things"),
+])
+def test_three_variants_wrong(capsys, answer, words):
+    refused(capsys, "03.3", answer, words)
+
+
+def test_three_variants_right():
+    assert check("03.3", variants)
+
+
+@pytest.mark.parametrize("velocity, words", [
+    (lambda d, x, t: d(x, t), "how fast"), (lambda d, x, t: d(x, t) - x, "distance left"),
+    (lambda d, x, t: (x - d(x, t)) / (1 - t), "sign"),
+    (lambda d, x, t: (d(x, t) - x) / t if t else (d(x, t) - x), "time that has passed"), (lambda d, x, t: 3 * x, "differs"),
+    (lambda d, x, t: ..., "still returns"),
+])
+def test_velocity_from_a_denoiser_wrong(capsys, velocity, words):
+    refused(capsys, "03.4", lambda denoise: lambda x, tau: velocity(denoise, x, tau), words)
+
+
+def test_velocity_from_a_denoiser_right(capsys):
+    assert check("03.4", lambda denoise: lambda x, tau: (denoise(x, tau) - x) / (1 - tau))
+    refused(capsys, "03.4", lambda denoise: 3, "must return a function")
+
+
+def test_odds(capsys):
+    assert check("03.5", 0.25) and check("03.5", torch.tensor(0.243))
+    for answer, words in [(0.5, "even mixture"), (0.75, "on the right"), (0.0, "winner"), (0.4, "not the share"), (25, "between 0 and 1")]:
+        refused(capsys, "03.5", answer, words)
+
+
+def test_untouched_answers_are_not_wrong(capsys):
+    for k in range(1, 6):
+        assert not check(f"03.{k}", ...)
+        assert "not tried yet" in capsys.readouterr().out

@@ -1,0 +1,82 @@
+"""Notebook 04's checks: right answers pass, each typical mistake is named."""
+
+import pytest
+import torch
+
+from minipi0.exercises import check
+
+
+def refused(capsys, number, answer, *words):
+    capsys.readouterr()  # what an earlier check said
+    assert not check(number, answer)
+    said = capsys.readouterr().out
+    assert said.startswith("✗") and all(word in said for word in words), said
+
+
+def test_half_a_step(capsys):
+    assert check("04.1", (0.5, -0.5))
+    for answer, words in [((0, 0), "length 1/2"), ((1, -1), "where it starts"), ((1.5, -1.5), "sign"), ((1.41, -1.41), "a mode"),
+                          ((0.3, 0.1), "take half"), (0.5, "two numbers")]:
+        refused(capsys, "04.1", answer, words)
+
+
+@pytest.mark.parametrize("function, words", [
+    (lambda e, m, s: torch.full_like(e, m), "one Euler step"), (lambda e, m, s: m, "one Euler step"), (lambda e, m, s: m + e, "width of 1"),
+    (lambda e, m, s: m + s**2 * e, "variance"), (lambda e, m, s: m - s * e, "mirrors"), (lambda e, m, s: 0 * e, "check it"),
+])
+def test_endpoint_wrong(capsys, function, words):
+    refused(capsys, "04.2", function, words)
+
+
+def test_endpoint_right():
+    assert check("04.2", lambda noise, mean, std: mean + std * noise)
+
+
+def test_orders(capsys):
+    assert check("04.3", (100, 100))
+    for answer, words in [((32, 100), "first order"), ((1000, 100), "hundredth"), ((20, 100), "a tenth"), ((100, 10), "Euler's factor"),
+                          ((100, 5), "1/n^2"), (100, "two numbers")]:
+        refused(capsys, "04.3", answer, words)
+
+
+def grid_euler(velocity, x, taus):
+    for tau, after in zip(taus, taus[1:], strict=False):
+        x = x + (after - tau) * velocity(x, tau)
+    return x
+
+
+def even_steps(velocity, x, taus):
+    for tau in taus[:-1]:
+        x = x + velocity(x, tau) / (len(taus) - 1)
+    return x
+
+
+def at_the_end(velocity, x, taus):
+    for tau, after in zip(taus, taus[1:], strict=False):
+        x = x + (after - tau) * velocity(x, after if len(taus) != 11 else tau)
+    return x
+
+
+def one_too_many(velocity, x, taus):
+    for tau in taus:
+        x = x + velocity(x, tau) / len(taus)
+    return x
+
+
+def test_euler_on_a_grid(capsys):
+    assert check("04.4", grid_euler)
+    for answer, words in [(even_steps, "difference of two"), (at_the_end, "at the start of each step"), (one_too_many, "even grid"),
+                          (lambda v, x, t: None, "points at tau = 1")]:
+        refused(capsys, "04.4", answer, words)
+
+
+def test_steps_in_90_ms(capsys):
+    assert check("04.5", 16)
+    for answer, words in [(33, "alone"), (1, "once per chunk"), (17, "Round down"), (5, "solve")]:
+        refused(capsys, "04.5", answer, words)
+
+
+def test_untouched_answers_are_not_wrong(capsys):
+    for k in range(1, 6):
+        assert not check(f"04.{k}", ...)
+        assert "not tried yet" in capsys.readouterr().out
