@@ -1,7 +1,7 @@
 """Flow-matching vision-language-action models, explained by building pi0 (arXiv 2410.24164)."""
 
 from minipi0 import flow, toys
-from minipi0.gemma import ExpertConfig
-from minipi0.pi0 import Observation, Pi0, Pi0Config, VisionConfig
+from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
+from minipi0.pi0 import Observation, Pi0
 
 __all__ = ["ExpertConfig", "Observation", "Pi0", "Pi0Config", "VisionConfig", "flow", "toys"]

@@ -11,41 +11,15 @@ integrated over ten steps, and why training and sampling run the same two functi
 Axes: B batch, T tokens (P prefix, S suffix), W an expert's width, N heads, K kv heads, E head_dim.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from minipi0.config import ExpertConfig
+
 Cache = list[tuple[Tensor, Tensor]]  # per layer: rotated keys, and values, (B, K, T, E) each
 Table = tuple[Tensor, Tensor]  # cosines and sines of the positions' angles
-
-
-def check_sizes(config) -> None:
-    """Raise ValueError unless every plain field of a configuration is a positive integer."""
-    for name, value in vars(config).items():
-        if not hasattr(value, "__dataclass_fields__") and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"{type(config).__name__}.{name} must be a positive integer, not {value!r}")
-
-
-@dataclass(frozen=True)
-class ExpertConfig:
-    """One expert's sizes. Two experts that attend jointly have depth, heads, kv heads and head_dim in common; width and mlp_dim differ."""
-
-    width: int
-    depth: int
-    mlp_dim: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-
-    def __post_init__(self):
-        check_sizes(self)
-        if self.num_heads % self.num_kv_heads:
-            raise ValueError(f"{self.num_heads} heads cannot share {self.num_kv_heads} kv heads evenly")
-        if self.width % 2 or self.head_dim % 2:
-            raise ValueError(f"width and head_dim must be even (sine and cosine halves), not {self.width} and {self.head_dim}")
 
 
 def widened(x: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from minipi0 import checkpoint, data, evaluate
-from minipi0.pi0 import Pi0, Pi0Config
+from minipi0.config import Pi0Config
+from minipi0.pi0 import Pi0
 
 STATE = "training.safetensors"  # in the run's folder, beside the model's own files
 
