@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from minipi0.flow import loss as squared_distance
 from minipi0.config import Pi0Config
+from minipi0.flow import loss as squared_distance
 from minipi0.pi0 import Observation, Pi0
 
 

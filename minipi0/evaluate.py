@@ -42,9 +42,9 @@ def energy_score(samples: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
             f"{tuple(samples.shape)}, {tuple(actions.shape)}, {tuple(mask.shape)}"
         )
     m, _, _, d = samples.shape
-    real = mask.bool().to(torch.float64)[..., None]  # (B, H, 1)
-    count = real.sum(dim=(1, 2)) * d  # (B,)
-    flat = ((samples.double() - actions.double()) * real).flatten(2).transpose(0, 1)  # (B, M, H*D), the demonstration at 0
+    real = mask.bool()[..., None]  # (B, H, 1)
+    count = real.sum(dim=(1, 2)).double() * d  # (B,)
+    flat = (samples.double() - actions.double()).masked_fill(~real, 0).flatten(2).transpose(0, 1)  # (B, M, H*D), the demonstration at 0
     to_demo = flat.norm(dim=-1).mean(dim=1)  # (B,)
     between = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").sum(dim=(1, 2)) / max(m * (m - 1), 1)
     return (to_demo - between / 2) / count.sqrt()
