@@ -267,7 +267,7 @@ def _check_stats(stats: dict[str, Tensor], config: dict) -> None:
     for what in ("state", "action"):
         shapes = {tuple(stats[f"{what}_{number}"].shape) for number in ("mean", "std")}
         if len(shapes) > 1 or len(shape := shapes.pop()) != 1 or shape[0] > config[f"{what}_dim"]:
-            raise ValueError(f"stats must be vectors: {what}_mean and {what}_std of one length, at most {config[f'{what}_dim']}, not {stats}")
+            raise ValueError(f"stats must be {what}_mean and {what}_std, vectors of one length up to {config[f'{what}_dim']}, not {stats}")
 
 
 def write_tensors(path: Path, state: dict[str, Tensor], metadata: dict[str, str], value=None) -> None:
