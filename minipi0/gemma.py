@@ -85,7 +85,7 @@ class Layer(nn.Module):
         self.qkv = nn.Linear(config.width, (n + 2 * k) * e, bias=False)  # queries, keys, values in one product
         self.attention_out = nn.Linear(n * e, config.width, bias=False)
         self.mlp_norm = RMSNorm(config.width)
-        self.gate_up = nn.Linear(config.width, 2 * config.mlp_dim, bias=False)  # GeGLU's two halves in one product
+        self.gate_up = nn.Linear(config.width, 2 * config.mlp_dim, bias=False)  # GeGLU's two halves in one matrix
         self.down = nn.Linear(config.mlp_dim, config.width, bias=False)
 
     def project(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,7 +105,8 @@ class Layer(nn.Module):
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Residual, then the GeGLU MLP with its own residual. x: (B, T, W), attended: (B, T, N * E). Returns (B, T, W)."""
         x = x + self.attention_out(attended)
-        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
+        normed = self.mlp_norm(x)
+        gate, up = (F.linear(normed, half) for half in self.gate_up.weight.chunk(2))  # two products: no strided halves to work on
         return x + self.down(F.gelu(gate, approximate="tanh") * up)
 
 
