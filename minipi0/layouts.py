@@ -125,6 +125,8 @@ def sizes_from_config(values: dict) -> dict:
         raise ValueError(f"it describes a {'pi05' if values.get('pi05') else kind}, not a pi0: that is another architecture")
     if "vlm_config" in values:
         full = TransformersSizes.from_dict(values)
+        if (full.min_period, full.max_period) != (4e-3, 4.0):
+            raise ValueError("its time embedding's periods are not pi0's 0.004 to 4")
         text, tower = full.vlm_config.text_config, full.vlm_config.vision_config
         sizes = dict(vlm=_gemma(text), action_expert=_gemma(full.dit_config), vision=_siglip(tower), vocab_size=text.vocab_size)
         return sizes | dict(action_dim=full.max_action_dim, state_dim=full.max_state_dim, horizon=full.chunk_size)
@@ -234,6 +236,8 @@ _SIGLIP = {
 
 
 def _gemma(config) -> dict:
+    if (config.rms_norm_eps, config.rope_parameters["rope_theta"]) != (1e-6, 1e4):
+        raise ValueError("its rms_norm_eps and rope_theta are not pi0's 1e-6 and 10000")
     return {ours: getattr(config, theirs) for theirs, ours in _GEMMA.items()}
 
 

@@ -175,6 +175,8 @@ def test_sizes_in_released_configurations(values, changes):
         ({"model_type": "paligemma"}, "Pi0.from_paligemma"),
         ({"type": "pi0", "paligemma_variant": "gemma_9b"}, "variant 'gemma_9b', of which only"),
         ({"model_type": "pi0", "vlm_config": 3}, "does not hold a pi0's sizes"),
+        ({"model_type": "pi0", "vlm_config": None, "max_period": 40.0}, "periods are not pi0's"),
+        ({"model_type": "pi0", "vlm_config": None, "dit_config": {"model_type": "gemma", "rms_norm_eps": 1e-5}}, "its rms_norm_eps"),
         ({"type": "pi0", "chunk_size": "many"}, "horizon must be a positive integer"),
         ({}, "it holds none"),
     ],
