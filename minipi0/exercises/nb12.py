@@ -169,18 +169,18 @@ class TinyNetwork(nn.Module):
 
 @exercise("12.6")
 def flow_matching_in_twenty_lines(answer):
-    """(interpolate, target, loss, euler): each checked by itself, then trained and sampled."""
+    """(interpolate, target, loss, sample): each checked by itself, then trained and sampled."""
     if not isinstance(answer, tuple | list) or len(answer) != 4 or not all(callable(part) for part in answer):
-        return "give your four functions: (interpolate, target, loss, euler)"
-    interpolate, target, loss, euler = answer
+        return "give your four functions: (interpolate, target, loss, sample)"
+    interpolate, target, loss, sample = answer
     generator = torch.Generator().manual_seed(2)
     actions, noise = torch.randn(2, 5, 2, generator=generator)
-    wrong = _path(interpolate, target, actions, noise, torch.rand(5, generator=generator)) or _sampler(euler, noise)
+    wrong = _path(interpolate, target, actions, noise, torch.rand(5, generator=generator)) or _sampler(sample, noise)
     if wrong:
         return wrong
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return _objective(loss, two_ways(256)) or _trained(loss, euler)
+        return _objective(loss, two_ways(256)) or _trained(loss, sample)
 
 
 def _path(interpolate, target, actions, noise, tau):
@@ -200,7 +200,7 @@ def _path(interpolate, target, actions, noise, tau):
         return "target: the derivative of your line in tau, action - noise."
 
 
-def _sampler(euler, noise):
+def _sampler(sample, noise):
     times, shapes = [], set()
 
     def speed(x, tau):
@@ -209,25 +209,25 @@ def _sampler(euler, noise):
         shapes.add(tuple(tau.shape))
         return torch.ones_like(x)
 
-    got = euler(speed, noise.clone(), 4)
+    got = sample(speed, noise.clone(), 4)
     if not isinstance(got, Tensor) or got.shape != noise.shape:
-        return f"euler: expected a tensor of the noise's shape {tuple(noise.shape)}"
+        return f"sample: expected a tensor of the noise's shape {tuple(noise.shape)}"
     if len(times) != 4:
-        return f"euler: 4 steps ask the network 4 times, yours asked {len(times)} times"
+        return f"sample: 4 steps ask the network 4 times, yours asked {len(times)} times"
     if torch.allclose(got, noise - 1, atol=1e-5):
-        return "euler: the sign. The velocity points from noise to action, so it is added."
+        return "sample: the sign. The velocity points from noise to action, so it is added."
     if torch.allclose(got, noise + 4, atol=1e-5):
-        return "euler: each step is 1 / steps long."
+        return "sample: each step is 1 / steps long."
     if not torch.allclose(got, noise + 1, atol=1e-5):
-        return "euler: with velocity 1 everywhere, all steps together must move a point by exactly 1."
+        return "sample: with velocity 1 everywhere, all steps together must move a point by exactly 1."
     if times[0] > 0.9:
-        return "euler: your tau runs down from 1. It starts at 0, at the noise."
+        return "sample: your tau runs down from 1. It starts at 0, at the noise."
     if abs(times[0] - 0.25) < 1e-6:
-        return "euler: your first tau is 1/4. A step starts where it starts: 0, 1/4, 2/4, 3/4."
+        return "sample: your first tau is 1/4. A step starts where it starts: 0, 1/4, 2/4, 3/4."
     if any(abs(t - i / 4) > 1e-5 for i, t in enumerate(times)):
-        return f"euler: the network was asked at tau = {[round(t, 3) for t in times]}, expected 0, 1/4, 2/4, 3/4"
+        return f"sample: the network was asked at tau = {[round(t, 3) for t in times]}, expected 0, 1/4, 2/4, 3/4"
     if not shapes <= {(), (1,), (5,), (5, 1)}:
-        return f"euler: tau reached the network with shape {shapes.pop()}; give one number per item, (B,)"
+        return f"sample: tau reached the network with shape {shapes.pop()}; give one number per item, (B,)"
 
 
 def _objective(loss, actions):
@@ -255,7 +255,7 @@ def _objective(loss, actions):
         return f"loss: for a network that always says 0 it should be E(A - eps)² = {expected:.2f} on average, yours is {mean:.2f}"
 
 
-def _trained(loss, euler):
+def _trained(loss, sample):
     network = TinyNetwork()
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for _ in range(600):
@@ -264,7 +264,7 @@ def _trained(loss, euler):
         value.backward()
         optimizer.step()
     with torch.no_grad():
-        samples = euler(network, torch.randn(2000, 2), 10)
+        samples = sample(network, torch.randn(2000, 2), 10)
     distance = torch.cdist(samples, CENTRES)
     share = (distance.argmin(1) == 1).float().mean().item()
     nowhere = (distance.min(1).values > 0.5).float().mean().item()
