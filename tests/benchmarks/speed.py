@@ -194,6 +194,9 @@ def measure_memory(which: str, args) -> None:
     def peak() -> int:
         if args.device == "cuda":
             return torch.cuda.max_memory_allocated()
+        status = Path("/proc/self/status")
+        if status.exists():  # Linux: getrusage would count what the parent process held when it started this one
+            return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
     before = peak()
