@@ -155,3 +155,25 @@ def test_bf16_trains_close_to_float32():
     exact, rough = (fit(tiny(), Chunks(), recipe=recipe, bf16=bf16, progress=False) for bf16 in (False, True))
     assert exact != rough
     assert exact == pytest.approx(rough, rel=0.05)
+
+
+def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train.evaluate, "spread", lambda dataset, n: torch.tensor([0, 50]))  # scoring 256 items takes its time
+    arguments = ["--data", "metaworld-two-ways", "--steps", "3", "--batch-size", "2", "--save-every", "2", "--device", "cpu"]
+    train.main([*arguments, "--out", str(tmp_path)])
+    assert "energy score of 10 steps on 16 held-out episodes" in capsys.readouterr().out
+    model = Pi0.from_pretrained(tmp_path)
+    assert model.config.action_dim == 4 and model.stats["action_mean"].shape == (4,)
+
+    first = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    train.main([*arguments, "--out", str(tmp_path), "--resume"])
+    assert all(torch.equal(parameter, first[name]) for name, parameter in Pi0.from_pretrained(tmp_path).named_parameters())
+    with pytest.raises(ValueError, match="another recipe"):
+        train.main([*arguments, "--out", str(tmp_path), "--resume", "--seed", "1"])
+
+
+def test_command_line_without_cameras(tmp_path, monkeypatch):
+    monkeypatch.setattr(train.evaluate, "spread", lambda dataset, n: torch.tensor([0]))
+    arguments = ["--data", "metaworld-two-ways", "--steps", "1", "--batch-size", "2", "--device", "cpu", "--cameras"]
+    train.main([*arguments, "--out", str(tmp_path)])
+    assert Pi0.from_pretrained(tmp_path)
