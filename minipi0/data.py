@@ -55,7 +55,8 @@ def load(
 
     Raises ValueError for arguments out of range (an unknown camera or split, no episode in the split, ...), for unreadable files and
     for tables that contradict the metadata; FileNotFoundError for missing files; ConnectionError where a download fails.
-    Warns of dimensions that never change in the training episodes: they are shifted to 0 and left unscaled.
+    Warns of dimensions that never change in the training episodes: they are shifted to 0 and left unscaled; and of videos with more
+    frames than the table has rows: those after the last row are left out.
     """
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1 action, not {horizon}")

@@ -30,11 +30,11 @@ def grey(n: int, camera: str = TOP) -> int:
     return 10 + 7 * (n % 33) if camera == TOP else 240 - 7 * (n % 33)
 
 
-def write_video(file: Path, levels, size=(32, 24)) -> None:
+def write_video(file: Path, levels, size=(32, 24), fps=10) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(file), "w") as out:
-        stream = out.add_stream("libx264", rate=10, options={"qp": "0"})
-        (stream.width, stream.height), stream.pix_fmt, stream.time_base = size, "yuv420p", Fraction(1, 10)
+        stream = out.add_stream("libx264", rate=fps, options={"qp": "0"})
+        (stream.width, stream.height), stream.pix_fmt, stream.time_base = size, "yuv420p", Fraction(1, fps)
         for level in levels:
             picture = np.full((size[1], size[0], 3), level, np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -342,6 +342,21 @@ def test_lists_in_lists_and_plain_numbers_are_vectors_too(v21):
     assert items.state.shape == (28, 4) and items.state[3].tolist() == [3, 1, 2, 3] and items.actions.shape == (28, 1)
 
 
+def test_numbers_in_other_clothes(v21):
+    """Tensor columns, indices as lists of one, lengths as 7.0: seen in converted sets, and clear enough."""
+    raw = lerobot.read(v21)
+    for index, length in enumerate(LENGTHS):
+        table = pq.read_table(episode_file(v21, index))
+        states = np.array(table["observation.state"].to_pylist(), np.float32)
+        table = table.set_column(0, "observation.state", pa.FixedShapeTensorArray.from_numpy_ndarray(states))
+        pq.write_table(table, episode_file(v21, index))
+        edit_table(episode_file(v21, index), frame_index=[[k] for k in range(length)])
+    listing = v21 / "meta" / "episodes.jsonl"
+    listing.write_text(listing.read_text().replace('"length": 7', '"length": 7.0'))
+    again = lerobot.read(v21)
+    assert np.array_equal(again.state, raw.state) and [e.length for e in again.episodes] == list(LENGTHS)
+
+
 def test_constant_dimensions_come_out_zero_with_a_warning(v21):
     for index, length in enumerate(LENGTHS):
         edit_table(episode_file(v21, index), action=[[0.3, k] for k in range(length)])
@@ -379,7 +394,8 @@ def test_video_colours_and_orientation(tmp_path):
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(stream.encode())
-    (square,) = frames._video(tmp_path / "v.mp4", 16, threads=1)
+    ((square, time),) = frames._video(tmp_path / "v.mp4", 16, threads=1)
+    assert time == 0
     expected = frames.resize_with_pad(Image.fromarray(picture), 16)
     away = np.r_[:7, 9:16]
     assert np.abs(square.astype(int) - expected)[:, away][:, :, away].max() <= 3 and np.abs(square.astype(int) - expected).max() <= 40
@@ -456,6 +472,13 @@ def test_cache_folder_follows_the_platform(monkeypatch, tmp_path):
     assert frames.cache_folder() == Path.home() / "Library" / "Caches" / "minipi0"
 
 
+def test_a_cache_folder_that_cannot_be_written(v21, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OSError, match="decoded frames cannot be kept in .*set MINIPI0_CACHE to a folder to write to"):
+        data.load(v21, 2)
+
+
 def test_a_full_disk_is_noticed_before_decoding(v21, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(OSError, match="set MINIPI0_CACHE to a larger disk"):
@@ -499,11 +522,24 @@ def test_a_video_that_is_cut_off_while_it_plays(tmp_path):
         data.load(folder, 2, image_size=16)
 
 
-@pytest.mark.parametrize("frames_there", [4, 6])
-def test_video_with_another_number_of_frames(v21, frames_there):
-    write_video(video_file(v21, 4), range(frames_there))
-    with pytest.raises(ValueError, match=f"episode_000004.mp4: expected 5 frames as the tables say, found {frames_there}"):
+def test_video_with_too_few_frames(v21):
+    write_video(video_file(v21, 4), range(4))
+    with pytest.raises(ValueError, match="episode_000004.mp4: expected 5 frames as the tables say, found 4"):
         data.load(v21, 2)
+
+
+def test_video_with_too_many_frames(v21):
+    """Frames after the last row are left out, visibly; unless the video's clock says that it runs at another rate."""
+    write_video(video_file(v21, 4), [*range(100, 150, 10), 255, 255])
+    with pytest.warns(UserWarning, match="1 files hold more frames than rows.*episode_000004.mp4: 7 frames for 5 rows"):
+        items = data.load(v21, 2, cameras=["top"], image_size=16)
+    seen = (items.batch((items.episode_index == 4).nonzero().flatten())[0].images[:, 0, 0, 8, 8] + 1) * 127.5
+    assert (seen - torch.arange(100, 150, 10)).abs().max() <= TOLERANCE
+    write_video(video_file(v21, 4), range(100, 200, 10), fps=20)
+    with pytest.raises(ValueError, match="10 frames for 5 rows at 10 a second, but frame 2 is shown at 0.100 s, due is the one at 0.200 s"):
+        data.load(v21, 2, cameras=["top"], image_size=16)
+    write_video(video_file(v21, 4), range(100, 150, 10), fps=20)  # a frame for each row: the clock does not matter
+    assert data.load(v21, 2, cameras=["top"], image_size=16)
 
 
 def test_shared_video_that_is_too_short_or_claimed_twice(tmp_path):
@@ -519,6 +555,45 @@ def test_shared_video_that_is_too_short_or_claimed_twice(tmp_path):
     edit_table(listing, **{f"videos/{TOP}/from_timestamp".replace(".", "__"): [*offsets[:3], 0.4]})
     with pytest.raises(ValueError, match="file-001.mp4: the metadata give the same frame to two episodes"):
         data.load(folder, 2)
+
+
+@pytest.mark.parametrize("offset, message", [(-0.2, "a from_timestamp of episode 1 is negative"), (float("nan"), "cannot be read")])
+def test_impossible_time_stamps(tmp_path, offset, message):
+    folder = write_set(tmp_path / "set", "v3.0", cameras=(TOP,))
+    listing = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    edit_table(listing, **{f"videos/{TOP}/from_timestamp".replace(".", "__"): [0.0, offset, 0.0, 0.6]})
+    with pytest.raises(ValueError, match=message):
+        data.load(folder, 2)
+
+
+def test_a_shared_video_at_another_rate(tmp_path):
+    """In v3.0 time stamps find the frames, so the video's own clock must agree with the rate that the metadata tell."""
+    folder = write_set(tmp_path / "set", "v3.0", cameras=(TOP,))
+    write_video(folder / "videos" / TOP / "chunk-000" / "file-001.mp4", range(14), fps=20)
+    with pytest.raises(ValueError, match="14 frames for 14 rows at 10 a second, but frame 2 is shown at 0.100 s, due is the one at 0.200"):
+        data.load(folder, 2)
+
+
+def test_depth_maps_are_not_pictures(tmp_path):
+    """PIL would turn every 16-bit value above 255 into white."""
+    folder = write_set(tmp_path / "set", kind="image", cameras=(TOP, WRIST))
+    stream = io.BytesIO()
+    Image.fromarray(np.full((24, 32), 3000, np.uint16)).save(stream, "PNG")
+    edit_table(episode_file(folder, 4), observation__images__wrist=[{"bytes": stream.getvalue(), "path": "d.png"}] * 5)
+    with pytest.raises(ValueError, match="episode_000004.parquet.*I;16, more than 8 bits a value: a depth map.*cameras="):
+        data.load(folder, 2)
+    assert data.load(folder, 2, cameras=["top"])
+
+
+def test_a_camera_whose_name_begins_like_anothers(tmp_path):
+    longer = f"{TOP}.left"  # first in the file, and parquet's column paths have dots, too
+    folder = write_set(tmp_path / "set", kind="image", cameras=(longer, TOP))
+    items = data.load(folder, 2, cameras=[TOP], image_size=8, split="all")
+    assert (items[3][0].images[0, 0, 4, 4] + 1) * 127.5 == pytest.approx(grey(3), abs=0.01)
+    for file in folder.glob("data/**/*.parquet"):
+        pq.write_table(pq.read_table(file).drop_columns(TOP), file)
+    with pytest.raises(ValueError, match=f"it has no column '{TOP}'"):
+        data.load(folder, 2, cameras=[TOP], image_size=9)
 
 
 def test_broken_image_in_a_table(tmp_path):
@@ -554,9 +629,11 @@ def test_truncated_or_missing_table(tmp_path, version):
         ({"action": [[1.0, 2.0]] * 5 + [[1.0]]}, r"'action' has rows of different or missing lengths \[1, 2\]"),
         ({"action": [[1.0, 2.0]] * 5 + [None]}, r"'action' has rows of different or missing lengths"),
         ({"action": [["a", "b"]] * 6}, "'action' holds string, not numbers"),
-        ({"action": [[1.0, 2.0]] * 4 + [[0.0, float("nan")]] * 2}, "'action' is nan in episode 2, frame 4, dimension 1"),
-        ({"action": [[1.0, 2.0]] * 5 + [[None, 1.0]]}, "'action' is nan in episode 2, frame 5, dimension 0"),
-        ({"observation__state": [[1.0, float("inf"), 0.0]] * 6}, "'observation.state' is inf in episode 2, frame 0, dimension 1"),
+        ({"action": [[1.0, 2.0]] * 4 + [[0.0, float("nan")]] * 2}, "'action' is nan as float32 in episode 2, frame 4, dimension 1"),
+        ({"action": [[1.0, 2.0]] * 5 + [[None, 1.0]]}, "'action' is nan as float32 in episode 2, frame 5, dimension 0"),
+        ({"observation__state": [[1.0, float("inf"), 0.0]] * 6}, "'observation.state' is inf as float32 in episode 2, frame 0, dim"),
+        ({"action": [[1e300, 0.0]] * 6}, "'action' is inf as float32 in episode 2, frame 0, dimension 0: repair or remove that episode"),
+        ({"task_index": [0, 0, 0, None, 0, 0]}, "'task_index' has empty cells"),
         ({"task_index": [0, 0, 0, 1, 0, 0]}, r"task_index 1 in episode 2, but .* lists only \[0, 3\]"),
         ({"frame_index": [0, 1, 2, 3, 5, 4]}, "frames of episode 2 are not numbered 0 … 5"),
         ({"episode_index": [2, 2, 2, 2, 2, 3]}, "expected 6 rows of episode 2 as the metadata say, found 5"),
@@ -579,6 +656,7 @@ def test_missing_column(v21):
 @pytest.mark.parametrize(
     "changes, message",
     [
+        ({"fps": 0}, "fps is 0.0: write the rate there"),
         ({"codebase_version": "v1.6"}, "version 'v1.6' is unknown; v2.0, v2.1 and v3.0 can be read"),
         ({"total_episodes": 7}, "counts 7 episodes, the list of episodes has 6"),
         ({"features": {}}, "no feature observation.state or state"),
@@ -604,12 +682,17 @@ def test_missing_or_broken_metadata(tmp_path):
         (lines[:-20], "perhaps it is truncated"),
         ('{"episode_index": 0}\n', "KeyError 'length'"),
         ("", "counts 6 episodes"),
+        ("".join(lines.splitlines(True)[k] for k in (0, 1, 2, 3, 4, 2)), "has episode 2 more than once"),
     ):
         episodes.write_text(content)
         with pytest.raises(ValueError, match=message):
             data.load(folder, 2)
     episodes.unlink()
     with pytest.raises(FileNotFoundError, match="episodes.jsonl is missing"):
+        data.load(folder, 2)
+    episodes.write_text(lines)
+    (folder / "meta" / "tasks.jsonl").write_text('{"task_index": 0, "task": null}\n')
+    with pytest.raises(ValueError, match="tasks.jsonl: the text of task 0 is None"):
         data.load(folder, 2)
     (folder / "meta" / "info.json").write_text("{")
     with pytest.raises(ValueError, match="info.json cannot be read"):
@@ -631,6 +714,10 @@ def test_v3_metadata(tmp_path):
     folder = write_set(tmp_path / "set", "v3.0", cameras=(), task_column="words")
     with pytest.raises(ValueError, match="tasks.parquet: expected task_index and the text.*'words'"):
         data.load(folder, 2)
+    file = folder / "meta" / "tasks.parquet"
+    as_index = {"pandas": json.dumps({"index_columns": ["words"], "columns": [], "column_indexes": []})}
+    pq.write_table(pq.read_table(file).replace_schema_metadata(as_index), file)  # an index of any name
+    assert data.load(folder, 2).task_texts == list(TASKS.values())
     for file in (folder / "meta" / "episodes").glob("**/*.parquet"):
         file.unlink()
     with pytest.raises(FileNotFoundError, match="no parquet file in meta/episodes"):
