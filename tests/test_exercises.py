@@ -43,6 +43,28 @@ def test_the_answers_own_error_is_shown_not_raised(capsys):
         del exercises._checks["99.2"]
 
 
+@pytest.fixture
+def function_number():
+    @exercises.exercise("99.3")
+    def calls_what_the_answer_returns(answer):
+        return None if answer(1)(2) == 3 else "not 3"
+
+    yield "99.3"
+    del exercises._checks["99.3"]
+
+
+@pytest.mark.parametrize("answer", [lambda a: ..., lambda a: lambda b: ...])
+def test_a_function_left_open_is_not_wrong(function_number, capsys, answer):
+    assert exercises.check(function_number, answer) is False
+    assert "not tried yet" in capsys.readouterr().out
+
+
+def test_a_function_is_called_as_it_is(function_number, capsys):
+    assert exercises.check(function_number, lambda a: lambda b: a + b) is True
+    assert exercises.check(function_number, 3) is False
+    assert "the function itself" in capsys.readouterr().out
+
+
 def test_an_unknown_exercise_of_a_known_notebook():
     with pytest.raises(KeyError):
         exercises.check("01.99", 1)

@@ -5,10 +5,16 @@ and returns None when it is right or a sentence that tells what is wrong (a hint
 in the notebooks and are run with them.
 """
 
+import functools
 import importlib
+import types
 from collections.abc import Callable
 
 _checks: dict[str, Callable] = {}
+
+
+class _NotTried(Exception):
+    pass
 
 
 def exercise(number: str):
@@ -24,17 +30,29 @@ def exercise(number: str):
 def check(number: str, answer=...) -> bool:
     """Print whether `answer` solves exercise `number`; returns True when it does.
 
-    An answer still left as `...` is not wrong, only not tried yet. Raises KeyError for an unknown number.
+    An answer still left as `...`, or a function that still returns it, is not wrong, only not tried yet.
+    Raises KeyError for an unknown number.
     """
     if number not in _checks:
         importlib.import_module(f"minipi0.exercises.nb{number.split('.')[0]}")
     judge = _checks[number]
-    if answer is ... or answer is None:
+    try:
+        wrong = judge(_tried(... if answer is None else answer))
+    except _NotTried:
         print(f"Exercise {number}: not tried yet. Replace the ... above, run its cell, then this one again.")
         return False
-    try:
-        wrong = judge(answer)
     except Exception as error:  # the reader's own code may raise anything: show it as an answer, not as a traceback
         wrong = f"your code stopped with {type(error).__name__}: {error}"
+        if not callable(answer) and "not callable" in str(error):
+            wrong = "answer with the function itself, not with what it returns"
     print(f"✗ Exercise {number}: {wrong}" if wrong else f"✓ Exercise {number}: right.")
     return not wrong
+
+
+def _tried(answer):
+    """The answer; if it is a function, one that raises _NotTried when it, or a function it returns, still returns `...`."""
+    if answer is ...:
+        raise _NotTried
+    if not isinstance(answer, types.FunctionType):
+        return answer
+    return functools.wraps(answer)(lambda *args, **kwargs: _tried(answer(*args, **kwargs)))
