@@ -16,12 +16,27 @@ def euler_t(velocity_t, noise, steps, sign=-1, first=1.0, direction=-1):
     return x
 
 
+def in_place(velocity_t, x, n):
+    for i in range(n):
+        x -= velocity_t(x, torch.full((len(x),), 1 - i / n)) / n
+    return x
+
+
+def euler_t_at(times):
+    def sampler(velocity_t, x, n):
+        for t in times(n):
+            x = x - velocity_t(x, t) / n
+        return x
+
+    return sampler
+
+
 RIGHT = {
     "01.1": [(0, 4, 4), [0.0, 4.0, 4.0], torch.tensor([0.0, 4.0, 4.0])],
-    "01.2": [lambda a, e, tau: 2 * tau * (a - e)],
-    "01.3": [euler_t],
+    "01.2": [lambda a, e, tau: 2 * tau * (a - e), lambda a, e, tau: (2 * tau * (a - e)).float()],
+    "01.3": [euler_t, in_place, euler_t_at(lambda n: torch.linspace(1, 0, n + 1)[:-1])],
     "01.4": [(0.4, 0.2, 0.5)],
-    "01.5": [lambda x, v, tau: (x - tau * v, x + (1 - tau) * v)],
+    "01.5": [lambda x, v, tau: (x - tau * v, x + (1 - tau) * v), lambda x, v, tau: torch.stack([x - tau * v, x + (1 - tau) * v])],
 }
 
 WRONG = [
@@ -38,6 +53,10 @@ WRONG = [
     ("01.2", lambda a, e, tau: tau**2 * (a - e), "how far the point has come"),
     ("01.2", lambda a, e, tau: tau * (a - e), "2 tau, not tau"),
     ("01.2", lambda a, e, tau: 2 * tau * a, "stand still"),
+    ("01.2", lambda a, e, tau: 2 * (a - e), "on arrival"),
+    ("01.2", lambda a, e, tau: tau**2 * a + (1 - tau**2) * e, "the path"),
+    ("01.2", lambda a, e, tau: 2 * tau * (a + e), "sign inside"),
+    ("01.2", torch.zeros(6, 3), "the function itself"),
     ("01.2", lambda a, e, tau: (a - e).mean(), "shape"),
     ("01.2", lambda a, e: a - e, "your code stopped with TypeError"),
     ("01.3", lambda v, x, n: euler_t(v, x, n, sign=1), "the step's sign"),
@@ -47,17 +66,25 @@ WRONG = [
     ("01.3", lambda v, x, n: euler_t(v, x, n, first=2.0), "expected t = 1"),
     ("01.3", lambda v, x, n: euler_t(v, x, n, sign=-0.5), "the steps are not"),
     ("01.3", lambda v, x, n: None, "expected the actions"),
+    ("01.3", euler_t_at(lambda n: [1 - i / n for i in range(n + 1)]), "a sixth time"),
+    ("01.3", euler_t_at(lambda n: torch.linspace(1, 0, n)), "ends at 0"),
+    ("01.3", lambda v, x, n: x - v(x, 1.0) / n, "asked the network once"),
+    ("01.3", lambda v, x, n: x - sum(v(x, 1 - i / n) for i in range(n)) / n, "at the noise every time"),
+    ("01.3", lambda v, x, n: torch.stack([x, *(x - v(x, 1 - i / n) for i in range(n))]), "whole path"),
     ("01.4", (0.6, 0.2, 0.5), "released code's t"),
     ("01.4", (0.5, 0.2, 0.5), "at which tau"),
     ("01.4", (0.4, 0.6, 0.5), "either line"),
     ("01.4", (0.4, 0.2, 3), "one of the pairs"),
     ("01.4", (0.4, 0.2, 1), "the sum"),
+    ("01.4", (0.4, 0.2, 2.5), "half their difference"),
     ("01.4", (0.4, 0.2, 0), "which single number"),
     ("01.4", "0.4", "give 3 numbers"),
     ("01.5", lambda x, v, tau: x, "return two tensors"),
     ("01.5", lambda x, v, tau: (x + (1 - tau) * v, x - tau * v), "other order"),
     ("01.5", lambda x, v, tau: (x - tau * v, x + v), "overshoots"),
     ("01.5", lambda x, v, tau: (x - tau * v, x + tau * v), "the action is wrong"),
+    ("01.5", lambda x, v, tau: (x - (1 - tau) * v, x + tau * v), "released code's t"),
+    ("01.5", lambda x, v, tau: (0.0, 1.0), "x's shape"),
     ("01.5", lambda x, v, tau: (x - v, x + (1 - tau) * v), "the noise is wrong"),
 ]
 

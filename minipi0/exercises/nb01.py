@@ -49,7 +49,7 @@ def target_of_a_slow_start(answer):
         return f"expected a tensor of shape {tuple(actions.shape)}, as the actions have"
 
     def is_(wrong):
-        return torch.allclose(got, wrong.expand_as(got), atol=1e-6)
+        return torch.allclose(got.double(), wrong.expand_as(got), atol=1e-4)
 
     straight = actions - noise
     if is_(straight):
@@ -58,8 +58,14 @@ def target_of_a_slow_start(answer):
         return "the sign: at tau = 1 the point must be moving towards the action."
     if is_(tau**2 * straight):
         return "that is how far the point has come, A^tau - eps. The velocity is its derivative."
+    if is_(tau**2 * actions + (1 - tau**2) * noise):
+        return "that is the path, A^tau itself: where the point is. The target is how fast it moves there."
     if is_(tau * straight):
         return "the derivative of tau^2 is 2 tau, not tau."
+    if is_(2 * straight):
+        return "that is the velocity on arrival. At tau = 0 the point must stand still: the target depends on tau."
+    if is_(2 * tau * (actions + noise)):
+        return "the sign inside: the derivative of 1 - tau^2 is -2 tau."
     if not is_(2 * tau * straight):
         return "differentiate tau^2 A + (1 - tau^2) eps with respect to tau, and check at tau = 0, where the point must stand still."
 
@@ -70,25 +76,36 @@ def euler_in_released_time(answer):
     seen = []
 
     def velocity_t(x, t):
-        seen.append(float(t))
-        return x + float(t)
+        t = torch.as_tensor(t, dtype=x.dtype)
+        seen.append(t.flatten()[0].item())  # a number, or one per item
+        return x + seen[-1]
 
     noise = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
-    got = answer(velocity_t, noise, 5)
+    got = answer(velocity_t, noise.clone(), 5)
+    if isinstance(got, torch.Tensor) and got.shape == (6, *noise.shape):
+        return "that is the whole path. Return where it ends."
     if not isinstance(got, torch.Tensor) or got.shape != noise.shape:
         return f"expected the actions, a tensor of shape {tuple(noise.shape)}"
+    if len(seen) == 1:
+        return "your code asked the network once. 5 steps ask 5 times, each where the one before ended (is `return` inside the loop?)"
+    if len(seen) == 6 and _near(seen[-1], 0):
+        return "5 steps ask the network 5 times, yours asked a sixth time, at t = 0, where the actions are reached already."
     if len(seen) != 5:
         return f"5 steps ask the network 5 times, yours asked {len(seen)} times"
     if all(_near(t, i / 5) for i, t in enumerate(seen)):
         return "your t counts 0, 0.2, 0.4, ...: that is tau. In released code t = 1 is noise, and sampling starts there."
     if all(_near(t, 0.8 - i / 5) for i, t in enumerate(seen)):
         return "your first t is 0.8: the first step is taken from the noise itself, where t = 1."
+    if all(_near(t, 1 - i / 4) for i, t in enumerate(seen)):
+        return "your t ends at 0: five steps of 1/5 start at t = 1, 0.8, 0.6, 0.4, 0.2. The last one, from 0.2, arrives at 0."
     if not all(_near(t, 1 - i / 5) for i, t in enumerate(seen)):
         return f"expected t = 1, 0.8, 0.6, 0.4, 0.2, yours were {', '.join(f'{t:g}' for t in seen)}"
-    right = flow.euler(lambda x, tau: -velocity_t(x, 1 - tau), noise, 5)
+    got, right = got.double(), flow.euler(lambda x, tau: -velocity_t(x, 1 - tau), noise, 5)
     if torch.allclose(got, flow.euler(lambda x, tau: velocity_t(x, 1 - tau), noise, 5)):
         return "the step's sign: u = eps - A points from the action to the noise, and t falls, so dt = -1/n."
-    if not torch.allclose(got, right):
+    if torch.allclose(got, noise - sum(noise + t for t in seen[:5]) / 5):
+        return "you asked for the velocity at the noise every time. Ask where the last step has led: x changes."
+    if not torch.allclose(got, right, atol=1e-5):
         return "the times are right, the steps are not: each is x <- x + dt * u with dt = -1/n."
 
 
@@ -107,6 +124,8 @@ def where_two_lines_meet(answer):
         return "the moment is right. Put tau = 0.4 into either line."
     if _near(velocity, 3) or _near(velocity, -2):
         return "that is the velocity of one of the pairs. The network sees only (x, tau), the same for both: which one answer costs least?"
+    if _near(velocity, 2.5):
+        return "(3 - (-2)) / 2 is half their difference. The mean is half their sum, signs included."
     if _near(velocity, 1):
         return "that is the sum of both velocities. Squared error is least at their mean."
     if not _near(velocity, 0.5):
@@ -121,9 +140,13 @@ def both_ends(answer):
     for tau in (0.0, 0.3, 0.8):
         x, velocity = flow.interpolate(actions, noise, tau), flow.velocity_target(actions, noise)
         got = answer(x, velocity, tau)
-        if not isinstance(got, tuple | list) or len(got) != 2:
+        if not isinstance(got, tuple | list | torch.Tensor) or len(got) != 2:
             return "return two tensors: (noise, action)"
-        start, end = got
+        start, end = (part.double() if isinstance(part, torch.Tensor) else part for part in got)
+        if not all(isinstance(part, torch.Tensor) and part.shape == x.shape for part in (start, end)):
+            return f"noise and action both have x's shape, {tuple(x.shape)}"
+        if torch.allclose(start, x - (1 - tau) * velocity) and torch.allclose(end, x + tau * velocity):
+            return "you went back for 1 - tau and on for tau, as if tau were released code's t. Here tau has passed, 1 - tau is left."
         if torch.allclose(start, actions) and torch.allclose(end, noise):
             return "both are right, in the other order: (noise, action)"
         if torch.allclose(end, x + velocity) and tau:
