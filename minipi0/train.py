@@ -8,17 +8,16 @@ on the CPU bit for bit.
 import argparse
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from minipi0 import checkpoint, data, evaluate
+from minipi0 import checkpoint, data, evaluate, prompt
 from minipi0.config import Pi0Config
 from minipi0.pi0 import Pi0
 
@@ -45,6 +44,8 @@ class Recipe:
             raise ValueError(f"steps and batch_size must be at least 1 and warmup at least 0: {self}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), not {self.ema}")
+        if not (0 < self.learning_rate < math.inf and 0 <= self.final_learning_rate < math.inf and self.clip > 0):
+            raise ValueError(f"learning rates must be finite and, like clip, above 0 (the final one may be 0): {self}")
 
     @classmethod
     def released(cls, **changes) -> "Recipe":
@@ -77,11 +78,13 @@ def fit(
     """Train `model` in place on a data set of action chunks, and leave it with the averaged weights, in eval mode.
 
     model: anything with `loss(observation, actions, action_mask=…, generator=…)`, on the device to train on: a Pi0 or a baseline.
+        It starts from the weights it has: Pi0(config), or Pi0.from_pretrained(folder, dtype=torch.float32) to fine-tune.
     dataset: what `data.load` returns. steps: short for Recipe(steps=…). Padded actions do not count in the loss.
     out: a folder for the state every `save_every` steps and at the end, written atomically; resume=True goes on from there.
-    bf16: autocast the forward pass; compile: through torch.compile.
-    Returns the loss of every step. Raises FloatingPointError, before the weights are touched, when a loss is not finite: it names the
-    step and the batch's indices. Raises ValueError for a state of another recipe or model, FileNotFoundError when there is none.
+    bf16: autocast the forward pass (the weights themselves stay float32); compile: through torch.compile.
+    Returns the loss of every step. Raises FloatingPointError, before the weights are touched, when a loss or its gradient is not finite:
+    it names the step and the batch's indices. Raises ValueError for weights in half precision and for a state of another recipe, model
+    or data set, FileNotFoundError when there is none.
     """
     recipe = recipe or Recipe(**({} if steps is None else {"steps": steps, "warmup": min(Recipe.warmup, steps // 10)}))
     if steps is not None and recipe.steps != steps:
@@ -90,12 +93,18 @@ def fit(
         raise ValueError("the data set holds no action chunk")
     if resume and out is None:
         raise ValueError("resume=True needs out=, the folder of the run to go on with")
+    if save_every < 1:
+        raise ValueError(f"save_every must be at least 1 step, not {save_every}")
+    half = next((f"{name} is {p.dtype}" for name, p in model.named_parameters() if p.dtype in (torch.bfloat16, torch.float16)), None)
+    if half:  # a step of 1e-5 on a weight of 0.1 is less than bfloat16 can tell, and so is an average's 1 %
+        raise ValueError(f"{half}: small steps would be rounded away. Load with dtype=torch.float32 and train with bf16=True")
     device = next(model.parameters()).device
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay)
     losses: list[float] = []
+    sample = {} if out is None else _sample(dataset, recipe)
     if resume:
-        losses = _load_state(Path(out), model, average, optimizer, recipe)
+        losses = _load_state(Path(out), model, average, optimizer, recipe, sample)
     model.train()
     loss_of = torch.compile(model.loss) if compile else model.loss
     bar = tqdm(range(len(losses), recipe.steps), initial=len(losses), total=recipe.steps, unit="step", disable=not progress)
@@ -109,11 +118,13 @@ def fit(
         except ValueError as error:
             error.add_note(f"That was in step {step}, for the chunks {indices.tolist()}.")
             raise
-        losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"the loss is {losses[-1]} in step {step}, for the chunks {indices.tolist()}")
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        for what, value in (("loss", loss.item()), ("gradient's norm", norm.item())):
+            if not math.isfinite(value):
+                optimizer.zero_grad()
+                raise FloatingPointError(f"the {what} is {value} in step {step}, for the chunks {indices.tolist()}")
+        losses.append(loss.item())
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
         optimizer.step()
@@ -122,8 +133,9 @@ def fit(
         if step % 10 == 9:
             bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}")
         if out is not None and ((step + 1) % save_every == 0 or step + 1 == recipe.steps):
-            _save_state(Path(out), model, average, optimizer, recipe, losses)
+            _save_state(Path(out), model, average, optimizer, recipe, losses, sample)
     model.load_state_dict(average.module.state_dict())
+    model.eval()
     return losses
 
 
@@ -135,20 +147,28 @@ def _generator(seed: int, number: int) -> torch.Generator:
 # ---- the state of a run: weights, their average, Adam's moments, the losses so far, in one file ---------------------------------------
 
 
-def _save_state(out: Path, model, average, optimizer, recipe: Recipe, losses: list[float]) -> None:
+def _sample(dataset, recipe: Recipe) -> dict[str, Tensor]:
+    """What the first step trains on, pictures as their mean: by this a resumed run knows its data again."""
+    seen, actions, mask = dataset.batch(recipe.indices(0, len(dataset)))
+    found = {"images": seen.images.mean(dim=(-3, -2, -1)), "tokens": seen.tokens, "state": seen.state, "actions": actions, "mask": mask}
+    return {f"data.{name}": values.float() for name, values in found.items()}
+
+
+def _save_state(out: Path, model, average, optimizer, recipe: Recipe, losses: list[float], sample: dict[str, Tensor]) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    tensors = {"losses": torch.tensor(losses, dtype=torch.float64)}
+    for leftover in out.glob(f".{STATE}.*"):  # of a process that was killed while it wrote
+        leftover.unlink()
+    tensors = {"losses": torch.tensor(losses, dtype=torch.float64), **sample}
     averaged = dict(average.module.named_parameters())
     for name, parameter in model.named_parameters():
         tensors |= {f"model.{name}": parameter.detach(), f"average.{name}": averaged[name].detach()}
         moments = optimizer.state.get(parameter, {})  # a parameter that never had a gradient has none
         tensors |= {f"{key}.{name}": moments[key] for key in ("step", "exp_avg", "exp_avg_sq") if key in moments}
     metadata = {"recipe": json.dumps(asdict(recipe))}
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    checkpoint.write_atomically(out / STATE, lambda path: save_file(tensors, path, metadata=metadata))
+    checkpoint.write_atomically(out / STATE, lambda path: checkpoint.write_tensors(path, tensors, metadata))
 
 
-def _load_state(out: Path, model, average, optimizer, recipe: Recipe) -> list[float]:
+def _load_state(out: Path, model, average, optimizer, recipe: Recipe, sample: dict[str, Tensor]) -> list[float]:
     path = out / STATE
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} does not exist")
@@ -159,6 +179,11 @@ def _load_state(out: Path, model, average, optimizer, recipe: Recipe) -> list[fl
         if differing:
             raise ValueError(f"{path} belongs to another recipe: " + "; ".join(differing))
         tensors = {key: file.get_tensor(key) for key in file.keys()}
+    for key, now in sample.items():
+        then = tensors.get(key)
+        if then is None or then.shape != now.shape or not torch.allclose(then, now, atol=1e-3):  # decoders differ in the last bits
+            what = "another data set, split, horizon, instruction, camera or image size"
+            raise ValueError(f"{path} was trained on other data: the first batch's {key.removeprefix('data.')} differ ({what}?)")
     averaged = dict(average.module.named_parameters())
     average.n_averaged.fill_(len(tensors["losses"]))
     with torch.no_grad():
@@ -182,8 +207,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--horizon", type=int, default=16, help="actions in a chunk (default 16)")
+    parser.add_argument("--start", help="begin with these weights, a folder or repo id, and their sizes (default: a fresh mini model)")
+    parser.add_argument("--horizon", type=int, help="actions in a chunk (default 16, or that of --start)")
     parser.add_argument("--cameras", nargs="*", help="camera keys (default: all; none given: no images)")
+    parser.add_argument("--test-every", type=int, default=5, help="hold every n-th episode out, for the score (default 5; 0: none)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=500)
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
@@ -192,10 +219,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
     args = parser.parse_args(arguments)
 
+    if (Path(args.out) / STATE).exists() and not args.resume:
+        parser.error(f"{args.out} holds a run already: --resume goes on with it, or choose another folder")
+
     torch.manual_seed(args.seed)
-    load = dict(source=args.data, horizon=args.horizon, cameras=args.cameras, prompt_length=None)
+    model = Pi0.from_pretrained(args.start, dtype=torch.float32) if args.start else None
+    config = model.config if model else Pi0Config.mini(horizon=args.horizon or 16)
+    load = dict(source=args.data, horizon=args.horizon or config.horizon, cameras=args.cameras, image_size=config.vision.image_size,
+                prompt_length=None, test_every=args.test_every or None)  # fmt: skip
     dataset = data.load(**load, split="train")
-    model = Pi0(Pi0Config.mini(dataset.actions.shape[1], dataset.state.shape[1], args.horizon)).to(args.device)
+    needed = dict(action_dim=dataset.actions.shape[1], state_dim=dataset.state.shape[1], horizon=load["horizon"],
+                  vocab_size=len(prompt.byte_tokenizer()))  # fmt: skip
+    wrong = [f"{name} {getattr(config, name)}, needed is {value}" for name, value in needed.items() if getattr(config, name) != value]
+    if model and wrong:
+        raise ValueError(f"{args.start} does not fit this data set: {'; '.join(wrong)} (notebook 12 pads a robot to a larger model)")
+    model = (model or Pi0(replace(config, **needed))).to(args.device)
     recipe = Recipe(
         steps=args.steps, batch_size=args.batch_size, learning_rate=args.learning_rate, final_learning_rate=args.learning_rate / 10,
         warmup=min(Recipe.warmup, args.steps // 10), seed=args.seed,
@@ -203,11 +241,13 @@ def main(arguments: list[str] | None = None) -> None:
     fit(model, dataset, recipe=recipe, out=args.out, save_every=args.save_every, resume=args.resume, bf16=args.bf16, compile=args.compile)
     model.save_pretrained(args.out, stats=dataset.stats)
 
+    print(f"trained model: {args.out}")
+    if not args.test_every:
+        return
     held_out = data.load(**load, split="test")
     indices = evaluate.spread(held_out, 256)
     score, low, high = evaluate.open_loop(model, held_out, indices).interval()
     print(f"energy score of 10 steps on {len(held_out.episodes)} held-out episodes: {score:.3f} (95 % interval {low:.3f} … {high:.3f})")
-    print(f"trained model: {args.out}")
 
 
 if __name__ == "__main__":

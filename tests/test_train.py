@@ -2,6 +2,9 @@
 
 import copy
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,13 +28,46 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path):
     whole = tiny()
     losses = fit(whole, Chunks(), recipe=recipe, progress=False)
 
-    with pytest.raises(KeyboardInterrupt):  # in step 5, two steps after the state of step 4 was written
-        fit(tiny(), Chunks(fail_at=6), recipe=recipe, out=tmp_path, save_every=4, progress=False)
+    (tmp_path / f".{train.STATE}.killed").touch()  # what a process leaves that is killed while it writes
+    with pytest.raises(KeyboardInterrupt):  # in step 6 (call 0 looks at the data), two steps after the state of four steps was written
+        fit(tiny(), Chunks(fail_at=7), recipe=recipe, out=tmp_path, save_every=4, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == [train.STATE]
     resumed = tiny()
     torch.nn.init.zeros_(resumed.action_out_proj.weight)  # what it starts from must not matter
     torch.manual_seed(123)  # nor may the global generator
     assert fit(resumed, Chunks(), recipe=recipe, out=tmp_path, save_every=4, resume=True, progress=False) == losses
+    assert same(whole, resumed) and not whole.training and not resumed.training
+
+
+def test_a_run_killed_while_it_saves_resumes_bit_for_bit(tmp_path):
+    """SIGKILL at any moment leaves the last whole state; a pause inside the writing makes sure that the moment is in there."""
+    program = f"""if True:
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from synthetic import Chunks, tiny
+        from minipi0 import checkpoint
+        from minipi0.train import Recipe, fit
+        write = checkpoint.write_tensors
+        def slowly(path, tensors, metadata):
+            write(path, tensors, metadata)
+            with open(path, "r+b") as file:
+                file.truncate(1000)
+                print(len(tensors["losses"]), flush=True)
+                time.sleep(60 if len(tensors["losses"]) == 6 else 0)
+            write(path, tensors, metadata)
+        checkpoint.write_tensors = slowly
+        fit(tiny(), Chunks(), recipe=Recipe(steps=9, batch_size=8, warmup=2), out={str(tmp_path)!r}, save_every=2, progress=False)"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    while (line := process.stdout.readline().strip()) != "6":
+        assert line in "24", line
+    process.kill()
+    process.wait()
+    assert len(list(tmp_path.iterdir())) == 2, "the state of step 4, and a part of the next"
+    recipe, whole, resumed = Recipe(steps=9, batch_size=8, warmup=2), tiny(), tiny()
+    losses = fit(whole, Chunks(), recipe=recipe, progress=False)
+    assert fit(resumed, Chunks(), recipe=recipe, out=tmp_path, save_every=2, resume=True, progress=False) == losses
     assert same(whole, resumed)
+    assert [path.name for path in tmp_path.iterdir()] == [train.STATE]
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
@@ -102,6 +138,30 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched():
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched():
+    model = tiny()
+    before = copy.deepcopy(model)
+    recipe = Recipe(steps=2, batch_size=4, warmup=0)
+    model.action_out_proj.weight.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(FloatingPointError, match="gradient's norm is .* in step 0") as error:
+        fit(model, Chunks(), recipe=recipe, progress=False)
+    assert str(recipe.indices(0, 37).tolist()) in str(error.value)
+    assert same(model, before) and all(p.grad is None for p in model.parameters())
+
+
+def test_weights_in_half_precision_are_refused():
+    with pytest.raises(ValueError, match="is torch.bfloat16: small steps.*dtype=torch.float32"):
+        fit(tiny().to(torch.bfloat16), Chunks(), steps=1, progress=False)
+
+
+def test_fine_tuning_starts_from_the_saved_weights(tmp_path):
+    model = tiny()
+    losses = fit(model, Chunks(), recipe=Recipe(steps=60, batch_size=16, warmup=0), progress=False)
+    model.save_pretrained(tmp_path)
+    further = fit(Pi0.from_pretrained(tmp_path, dtype=torch.float32), Chunks(), recipe=Recipe(steps=10, batch_size=16), progress=False)
+    assert sum(further) < 0.8 * sum(losses[:10])
+
+
 def test_bad_input_is_traced_to_its_chunks():
     class Broken(Chunks):
         def batch(self, indices):
@@ -122,6 +182,14 @@ def test_a_state_of_another_run_is_refused(tmp_path):
     wider = Pi0(Pi0Config(**{**vars(TINY), "action_dim": 5}))
     with pytest.raises(ValueError, match="another model: .*action"):
         fit(wider, Chunks(), recipe=recipe, out=tmp_path, resume=True, progress=False)
+    other = Chunks()
+    other.state = other.state + 0.01
+    with pytest.raises(ValueError, match="trained on other data: the first batch's state differ"):
+        fit(tiny(), other, recipe=recipe, out=tmp_path, resume=True, progress=False)
+    other = Chunks()
+    other.images = other.images.repeat(1, 2, 1, 1, 1)  # another camera: no parameter's shape tells
+    with pytest.raises(ValueError, match="trained on other data: the first batch's images differ"):
+        fit(tiny(), other, recipe=recipe, out=tmp_path, resume=True, progress=False)
     with pytest.raises(FileNotFoundError, match="nothing to resume"):
         fit(tiny(), Chunks(), recipe=recipe, out=tmp_path / "empty", resume=True, progress=False)
     with pytest.raises(ValueError, match="resume=True needs out="):
@@ -133,18 +201,19 @@ def test_a_failed_write_leaves_the_last_state(tmp_path, monkeypatch):
     fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
     before = (tmp_path / train.STATE).read_bytes()
 
-    def full_disk(tensors, path, metadata):
+    def full_disk(path, tensors, metadata):
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(train, "save_file", full_disk)
+    monkeypatch.setattr(train.checkpoint, "write_tensors", full_disk)
     with pytest.raises(OSError, match="no space"):
         fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
     assert (tmp_path / train.STATE).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [train.STATE]
 
 
-@pytest.mark.parametrize("values", [{"steps": 0}, {"batch_size": 0}, {"warmup": -1}, {"ema": 1.0}])
+@pytest.mark.parametrize("values", [{"steps": 0}, {"batch_size": 0}, {"warmup": -1}, {"ema": 1.0}, {"clip": 0}, {"learning_rate": -1e-3},
+                                    {"learning_rate": math.nan}, {"final_learning_rate": math.inf}])  # fmt: skip
 def test_impossible_recipes(values):
     with pytest.raises(ValueError):
         Recipe(**values)
@@ -166,10 +235,30 @@ def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
     assert model.config.action_dim == 4 and model.stats["action_mean"].shape == (4,)
 
     first = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    with pytest.raises(SystemExit):
+        train.main([*arguments, "--out", str(tmp_path)])
+    assert "holds a run already: --resume" in capsys.readouterr().err
     train.main([*arguments, "--out", str(tmp_path), "--resume"])
     assert all(torch.equal(parameter, first[name]) for name, parameter in Pi0.from_pretrained(tmp_path).named_parameters())
     with pytest.raises(ValueError, match="another recipe"):
         train.main([*arguments, "--out", str(tmp_path), "--resume", "--seed", "1"])
+    with pytest.raises(ValueError, match="other data: the first batch's actions differ"):
+        train.main([*arguments, "--out", str(tmp_path), "--resume", "--horizon", "8"])
+
+
+def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
+    torch.manual_seed(3)
+    model = Pi0(Pi0Config.mini(4, 4, horizon=6))
+    model.save_pretrained(tmp_path / "start")
+    arguments = ["--data", "metaworld-two-ways", "--steps", "1", "--batch-size", "2", "--device", "cpu", "--test-every", "0"]
+    arguments += ["--start", str(tmp_path / "start"), "--learning-rate", "1e-9"]
+    train.main([*arguments, "--out", str(tmp_path / "out")])
+    assert "energy score" not in capsys.readouterr().out  # nothing was held out
+    trained = Pi0.from_pretrained(tmp_path / "out")
+    assert trained.config == model.config
+    torch.testing.assert_close(trained.state_dict(), model.state_dict(), rtol=0, atol=1e-7)
+    with pytest.raises(ValueError, match="does not fit this data set: horizon 6, needed is 16"):
+        train.main([*arguments, "--out", str(tmp_path / "other"), "--horizon", "16"])
 
 
 def test_command_line_without_cameras(tmp_path, monkeypatch):
