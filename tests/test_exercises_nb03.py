@@ -25,7 +25,7 @@ def test_where_a_regression_lands(capsys):
 
 @pytest.mark.parametrize("function, words", [
     (lambda h, r: r / h, "What is p"), (lambda h, r: (1 + r / h) / 2, "majority"), (lambda h, r: 1 - r / h, "Mind the 2"),
-    (lambda h, r: 0.5, "through the centre"), (lambda h, r: 0.1, "at most -r"),
+    (lambda h, r: 0.5, "through the centre"), (lambda h, r: 0.1, "largest p"),
 ])
 def test_minority_wrong(capsys, function, words):
     refused(capsys, "03.2", function, words)
@@ -65,12 +65,14 @@ def test_three_variants_wrong(capsys, answer, words):
 
 def test_three_variants_right():
     assert check("03.3", variants)
+    assert check("03.3", lambda *args: list(variants(*args)))
 
 
 @pytest.mark.parametrize("velocity, words", [
     (lambda d, x, t: d(x, t), "how fast"), (lambda d, x, t: d(x, t) - x, "distance left"),
     (lambda d, x, t: (x - d(x, t)) / (1 - t), "sign"),
     (lambda d, x, t: (d(x, t) - x) / t if t else (d(x, t) - x), "time that has passed"), (lambda d, x, t: 3 * x, "differs"),
+    (lambda d, x, t: d(x, t) - (x - t * d(x, t)), "not eps"), (lambda d, x, t: None, "x's shape"),
 ])
 def test_velocity_from_a_denoiser_wrong(capsys, velocity, words):
     refused(capsys, "03.4", lambda denoise: lambda x, tau: velocity(denoise, x, tau), words)

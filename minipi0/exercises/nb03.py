@@ -45,7 +45,7 @@ def minority_that_a_mean_survives(answer):
     if is_(lambda h, r: 0.5):
         return "at p = 1/2 the mean drives through the centre of the disc. It must stay r away from it."
     if not is_(lambda h, r: (1 - r / h) / 2):
-        return f"for h = 0.9, r = 0.4 you get p = {got[0]:.3f}: the mean height p h - (1 - p) h must be at most -r."
+        return f"for h = 0.9, r = 0.4 you get p = {got[0]:.3f}. Asked is the largest p with mean height p h - (1 - p) h <= -r."
 
 
 @exercise("03.3")
@@ -56,8 +56,8 @@ def the_three_variants(answer):
     tau = torch.linspace(0.1, 0.9, 5)
     on_path = flow.interpolate(actions, noise, tau)
     for variant in "abc":
-        got = answer(variant, actions, noise, tau)
-        if not isinstance(got, tuple) or len(got) != 3:
+        got = answer(variant, actions.clone(), noise.clone(), tau.clone())
+        if not isinstance(got, tuple | list) or len(got) != 3:
             return f'variant "{variant}": return three things, (input, told, target)'
         seen, told, target = got
         right_input, right_target = (noise, actions) if variant == "a" else (on_path, actions - noise)
@@ -102,13 +102,17 @@ def velocity_from_a_denoiser(answer):
     if not callable(velocity):
         return "velocity_from(denoise) must return a function (x, tau)."
     for tau in (0.0, 0.3, 0.8):
-        got, right = velocity(x, torch.tensor(tau, dtype=torch.float64)), ring.velocity(x, tau)
+        got, right = velocity(x.clone(), torch.tensor(tau, dtype=torch.float64)), ring.velocity(x, tau)
+        if not isinstance(got, torch.Tensor) or got.shape != x.shape:
+            return f"velocity(x, tau) must return a tensor of x's shape, here {tuple(x.shape)}"
         if torch.allclose(got, denoise(x, tau), atol=1e-6) and not torch.allclose(got, right, atol=1e-6):
             return "that is where the particle should end, not how fast it must move to get there."
         if tau and torch.allclose(got, denoise(x, tau) - x, atol=1e-6):
             return "that is the distance left. There is only 1 - tau of the time left to cover it (10 steps would get 65 % of the way)."
         if torch.allclose(got, -right, atol=1e-6):
             return "the sign: move from x towards the clean action."
+        if tau and torch.allclose(got, denoise(x, tau) - (x - tau * denoise(x, tau)), atol=1e-6):
+            return "x - tau A is (1 - tau) eps, not eps."
         if tau and torch.allclose(got, (denoise(x, tau) - x) / tau, atol=1e-6):
             return "tau is the time that has passed. Divide by the time that is left."
         if not torch.allclose(got, right, atol=1e-6):
@@ -126,6 +130,6 @@ def odds_of_an_uneven_mixture(answer):
     if abs(share - 0.75) < 0.03:
         return "that is the share on the right (or the weights are the wrong way round): the last 7 means have y < 0."
     if share < 0.02:
-        return "winner takes all is what a network of the likeliest action would do. Run it: the flow keeps odds."
+        return "winner takes all is one step, to the mean on the right, or a network of the likeliest action. Take 10 steps."
     if abs(share - 0.25) > 0.03:
         return f"{share:.2f} is not the share that 10 exact steps give: weights [1] * 7 + [3] * 7, 4,000 samples, count y > 0."

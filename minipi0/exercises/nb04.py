@@ -25,6 +25,8 @@ def after_the_first_of_two_steps(answer):
         return "the sign: the velocity at tau = 0 points from the noise to the mean of the data."
     if _near(abs(x), 2**0.5, 0.1) and _near(abs(y), 2**0.5, 0.1):
         return "that is a mode. At tau = 0 the field does not know the modes yet: it points to the mean of all."
+    if _near(x, 1.117, 0.02) and _near(y, -1.117, 0.02):
+        return "that is where it is after both steps (and not yet in a mode). Where after the first?"
     if not (_near(x, 0.5) and _near(y, -0.5)):
         return "at tau = 0 the exact velocity is E[A] - eps with E[A] = 0; take half of it."
 
@@ -35,7 +37,7 @@ def endpoint_of_one_gaussian(answer):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(50, 1, generator=generator, dtype=torch.float64)
     for mean, std in ((2.0, 0.15), (-1.0, 0.7)):
-        got = torch.as_tensor(answer(noise, mean, std), dtype=torch.float64)
+        got = torch.as_tensor(answer(noise.clone(), mean, std), dtype=torch.float64)
 
         def is_(wrong, got=got):
             return got.numel() in (1, len(noise)) and torch.allclose(got.expand_as(noise), wrong, atol=1e-6)
@@ -54,7 +56,7 @@ def endpoint_of_one_gaussian(answer):
 
 @exercise("04.3")
 def steps_for_a_tenth_of_the_error(answer):
-    """Ten Euler steps; a tenth of the error: 100 steps. 100 evaluations spent on midpoint: 50 steps."""
+    """(100, 100): first order, a tenth of the error takes ten times the steps; second order, ten times the steps leave a hundredth."""
     try:
         steps, factor = (float(v) for v in answer)
     except (TypeError, ValueError):
@@ -65,6 +67,10 @@ def steps_for_a_tenth_of_the_error(answer):
         return "1,000 steps would give a hundredth."
     if not _near(steps, 100, 1):
         return f"{steps:g} Euler steps do not: error ~ 1/n, so a tenth of the error takes ... times the steps."
+    if _near(factor, 0.01):
+        return "0.01 of the error is what remains. By which factor has it fallen?"
+    if _near(factor, 25, 0.5) or _near(factor, 50, 0.5):
+        return "midpoint pays two evaluations per step, with few as with many: ten times the evaluations are still ten times the steps."
     if _near(factor, 10, 0.5):
         return "10 is Euler's factor for ten times the evaluations. The midpoint rule's error falls as 1/n^2."
     if not _near(factor, 100, 1):
@@ -75,19 +81,27 @@ def steps_for_a_tenth_of_the_error(answer):
 def euler_on_any_grid(answer):
     """x <- x + (tau_next - tau) v(x, tau)."""
     ring, noise = toys.ring(), torch.randn(64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    uniform = torch.linspace(0, 1, 11, dtype=torch.float64)
+    even = torch.linspace(0, 1, 11, dtype=torch.float64)
     uneven = torch.tensor([0, 0.1, 0.4, 0.5, 0.9, 1], dtype=torch.float64)
-    got = answer(ring.velocity, noise, uniform)
+    got = answer(ring.velocity, noise.clone(), even.clone())
+    if isinstance(got, torch.Tensor) and got.shape == (11, *noise.shape):
+        return "that is the whole path. Return where it ends."
     if not isinstance(got, torch.Tensor) or got.shape != noise.shape:
         return f"return the points at tau = 1, of shape {tuple(noise.shape)}"
-    if not torch.allclose(got, flow.euler(ring.velocity, noise, 10), atol=1e-6):
+    right = flow.euler(ring.velocity, noise, 10)
+    if _same(got, _euler(ring.velocity, noise, even[:2])):
+        return "that is one step. Go on from where it ended (is `return` inside the loop?)"
+    if not _same(got, right):
         return "on the even grid 0, 0.1, ..., 1 it does not agree with flow.euler in 10 steps (11 values of tau are 10 steps)."
-    got = answer(ring.velocity, noise, uneven)
-    if torch.allclose(got, _euler(ring.velocity, noise, uneven), atol=1e-6):
-        return None
-    if torch.allclose(got, _euler(ring.velocity, noise, uneven, even_step=True), atol=1e-6):
+    got = answer(ring.velocity, noise.clone(), uneven.clone())
+    if _same(got, flow.euler(ring.velocity, noise, 5)):
+        return "your steps are equal whatever the grid says. On an uneven grid a step is the difference of two neighbouring taus."
+    if _same(got, _euler(ring.velocity, noise, uneven, lengths=torch.full((5,), 0.2))):
         return "every step has length 1/n. On an uneven grid it is the difference of two neighbouring taus."
-    return "on the even grid it is right, on 0, 0.1, 0.4, 0.5, 0.9, 1 it is not: ask the field at the start of each step."
+    if _same(got, _euler(ring.velocity, noise, uneven, asked=even[:10:2])):
+        return "the lengths are right, but you ask the field at i / n. The particle is at taus[i] by then."
+    if not _same(got, _euler(ring.velocity, noise, uneven)):
+        return "on the even grid it is right, on 0, 0.1, 0.4, 0.5, 0.9, 1 it is not: ask the field at the start of each step."
 
 
 @exercise("04.5")
@@ -104,7 +118,12 @@ def steps_within_90_ms(answer):
         return f"{steps:g} steps take {14 + 32 + 2.7 * steps:.1f} ms: solve 14 + 32 + 2.7 n <= 90 for the largest whole n."
 
 
-def _euler(velocity, x, taus, even_step=False):
-    for tau, after in zip(taus, taus[1:], strict=False):
-        x = x + (1 / (len(taus) - 1) if even_step else after - tau) * velocity(x, tau)
+def _same(a, b) -> bool:
+    return torch.allclose(a.double(), b, atol=1e-5)
+
+
+def _euler(velocity, x, taus, asked=None, lengths=None):
+    """Euler on the grid `taus`, or with one thing wrong: where the field is asked, or how long the steps are."""
+    for tau, length in zip(taus[:-1] if asked is None else asked, taus.diff() if lengths is None else lengths, strict=True):
+        x = x + length * velocity(x, tau)
     return x
