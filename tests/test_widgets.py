@@ -249,6 +249,42 @@ def mount(page, widget):
     page.wait_for_function(DRAWN)
 
 
+LATENCY_JS = """() => { // from each event to the end of the frame that draws what it changed, in ms
+  window.latency = [];
+  for (const kind of ["keydown", "pointermove"]) root.addEventListener(kind, () => {
+    const start = performance.now(), drawn = new MessageChannel();
+    drawn.port1.onmessage = () => latency.push(performance.now() - start);
+    requestAnimationFrame(() => drawn.port2.postMessage(0));
+  }, true);
+}"""
+
+
+@needs_chromium
+def test_the_straight_line_follows_mouse_and_keys_within_50_ms():
+    with blank_page() as page:
+        mount(page, StraightLine(noise=(-2.0, -1.0), action=(1.5, 2.0), tau=0.5))
+        numbers = lambda: page.locator("td + td").all_inner_texts()  # noqa: E731
+        assert numbers() == ["(−2.00, −1.00)", "(1.50, 2.00)", "(−0.25, 0.50)", "(3.50, 3.00)", "4.61", "2.30"]
+        page.evaluate(LATENCY_JS)
+        noise, action = page.locator(".m0-handle").all()
+        for _ in range(20):
+            page.locator("input[type=range]").press("ArrowRight")
+            noise.press("ArrowUp")
+            noise.press("Shift+ArrowLeft")
+        assert page.evaluate("[model.get('tau'), ...model.get('noise')]") == pytest.approx([0.7, -2.4, 1.0])
+        canvas, handle = page.locator("canvas").bounding_box(), action.bounding_box()
+        page.mouse.move(handle["x"] + 9, handle["y"] + 9)
+        page.mouse.down()
+        page.mouse.move(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2, steps=20)
+        page.mouse.move(canvas["x"] + 2 * canvas["width"], canvas["y"] - 500)  # out of the picture: it waits at the edge
+        page.mouse.up()
+        page.mouse.move(canvas["x"], canvas["y"])  # let go: it stays
+        assert page.evaluate("model.get('action')") == pytest.approx([3.3, 3.3], abs=0.01)
+        page.wait_for_function("latency.length >= 80")
+        page.wait_for_function("document.querySelectorAll('.m0 td + td')[3].textContent === '(5.70, 2.30)'")  # A - eps
+        assert np.median(page.evaluate("latency")) < 50 and page.errors == []
+
+
 @needs_chromium
 def test_dragging_clicking_and_playing():
     with blank_page() as page:

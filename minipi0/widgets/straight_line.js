@@ -6,7 +6,7 @@ export default {
     addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
     const fill = addTable(view, [
       ["noise ε", COLOUR.noise], ["action A", COLOUR.data], ["A^τ = τ A + (1 − τ) ε", COLOUR.path],
-      ["velocity A − ε", COLOUR.flow], ["its length", ""], ["distance left, |A − A^τ|", ""],
+      ["velocity A − ε (drawn: a quarter)", COLOUR.flow], ["its length", ""], ["distance left, |A − A^τ|", ""],
     ]);
     element(view.side, "p", { class: "m0-note" },
       "Drag ε or A, or focus one and use the arrow keys. Move τ: the point moves, its velocity does not change.");
@@ -20,7 +20,7 @@ export default {
       const left = Math.hypot(action[0] - point[0], action[1] - point[1]);
       drawAxes(view);
       drawLine(view, [noise, action], COLOUR.path, 2, [6, 5]);
-      drawArrow(view, point, velocity, COLOUR.flow);
+      drawArrow(view, point, velocity.map((v) => v / 4), COLOUR.flow, 3.5); // whole, it would leave the picture
       drawDot(view, point, COLOUR.path, 6);
       const away = [-velocity[1], -velocity[0]].map((v) => 20 * v / (Math.hypot(...velocity) || 1)); // beside the line, in pixels
       drawText(view, noise, "ε", away);
