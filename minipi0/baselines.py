@@ -34,7 +34,7 @@ class Regression(nn.Module):
         return self.predict(observation)
 
 
-class GaussianRegression:
+class GaussianRegression(nn.Module):
     """A regression with Gaussian noise of its residuals' covariance around it: the honest rival of a generative model.
 
     residuals: (N, H, D), actions minus predictions on training episodes, of chunks without padding. The covariance is over all H * D
@@ -42,26 +42,28 @@ class GaussianRegression:
     """
 
     def __init__(self, regression: Regression, residuals: Tensor):
+        super().__init__()
         flat = residuals.double().flatten(1)
         if len(flat) <= flat.shape[1]:
             raise ValueError(f"{len(flat)} residuals cannot tell a covariance of {flat.shape[1]} entries: give more")
         self.regression = regression
         values, vectors = torch.linalg.eigh(flat.T.cov())
-        self.root = (vectors * values.clamp(min=0).sqrt()).float()  # root @ root.T is the covariance
+        self.register_buffer("root", (vectors * values.clamp(min=0).sqrt()).float())  # root @ root.T is the covariance
 
+    @torch.no_grad()
     def sample_actions(self, observation: Observation, noise: Tensor | None = None, steps: int = 1,
                        generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
         """The predicted chunk plus correlated noise, (B, H, D)."""
-        mean = self.regression.predict(observation).detach()
+        mean = self.regression.predict(observation)
         noise = torch.randn(mean.shape, generator=generator) if noise is None else noise
         return mean + (noise.flatten(1).to(mean) @ self.root.T.to(mean)).view_as(mean)
 
 
 def residuals(regression: Regression, dataset, indices: Tensor, batch_size: int = 256) -> Tensor:
     """Actions minus predictions, (N, H, D), for those of the items `indices` whose chunk has no padding."""
-    found = []
+    device, found = regression.queries.device, []
     with torch.no_grad():
         for part in indices.split(batch_size):
             observation, actions, mask = dataset.batch(part)
-            found.append((actions - regression.predict(observation))[mask.all(dim=1)])
+            found.append((actions - regression.predict(observation.to(device)).cpu())[mask.all(dim=1)])
     return torch.cat(found)

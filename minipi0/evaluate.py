@@ -114,10 +114,10 @@ def spread(dataset, n: int) -> Tensor:
 def open_loop(model, dataset, indices: Tensor, samples: int = 16, steps: int = 10, seed: int = 0, batch_size: int = 512) -> OpenLoop:
     """Sample action chunks for recorded observations, nothing fed back: `samples` chunks for each of the items `indices`.
 
-    model: anything with sample_actions(observation, steps=…, generator=…). batch_size counts observations times samples.
+    model: a Pi0 or any module with sample_actions(observation, steps=…, generator=…). batch_size counts observations times samples.
     """
     generator = torch.Generator().manual_seed(seed)
-    device = next((p.device for p in model.parameters()), None) if hasattr(model, "parameters") else None
+    device = next(model.parameters()).device
     chunks, actions, masks = [], [], []
     for part in torch.as_tensor(indices).split(max(batch_size // samples, 1)):
         observation, demonstrated, mask = dataset.batch(part)

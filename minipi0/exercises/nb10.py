@@ -1,14 +1,24 @@
 """Checks of notebook 10's exercises: the energy score, the mean gripper, fewer steps, rounding."""
 
+import math
+
 import torch
 
 from minipi0.exercises import exercise
 
 
+def _numbers(answer) -> list[float]:
+    """The answer's numbers; a NaN would slip through every comparison below."""
+    numbers = [float(value) for value in answer]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{numbers} are not all finite numbers")
+    return numbers
+
+
 @exercise("10.1")
 def score_of_certainty(answer):
     """|y - a| = |z - a| = 0.5, |y - z| = 0.6: the energy scores of always-y and of y-and-z."""
-    first, second = map(float, answer)
+    first, second = _numbers(answer)
     if abs(first - 0.25) < 1e-6:
         return "first: with a single answer no two samples differ, so nothing is subtracted."
     if abs(first - 0.5) > 1e-6:
@@ -24,7 +34,7 @@ def score_of_certainty(answer):
 @exercise("10.2")
 def mean_gripper(answer):
     """A third closed: prediction, its squared error, the sampler's squared error."""
-    prediction, regression, sampler = map(float, answer)
+    prediction, regression, sampler = _numbers(answer)
     if min(abs(prediction), abs(prediction - 1)) < 1e-6:
         return "prediction: squared error does not vote, it averages. What is the mean of a third ones and two thirds zeros?"
     if abs(prediction - 1 / 3) > 5e-3:
@@ -43,8 +53,9 @@ def fewer_steps(answer):
     given, known = answer
     if not isinstance(given, dict) or set(given) != {2, 5}:
         return "give a dictionary with the keys 2 and 5."
-    if any(hasattr(value, "__len__") for value in given.values()):
+    if any(isinstance(value, (tuple, list)) for value in given.values()):
         return "give the means alone: .interval() returns (mean, low, high)."
+    given = dict(zip(given, _numbers(given.values()), strict=True))
     span = known[1] - known[10]
     if abs(given[2] - known[1]) < 1e-9 or abs(given[5] - known[10]) < 1e-9:
         return "that is exactly the score of another number of steps: was steps= passed on?"

@@ -56,24 +56,25 @@ def intervals(scores: dict, xlabel: str, title: str = ""):
     for row, (name, (mean, low, high)) in enumerate(scores.items()):
         ax.plot([low, high], [row, row], color=colour_of(name), lw=3, alpha=0.5)
         ax.plot(mean, row, "o", color=colour_of(name), ms=8)
-        ax.annotate(f"{mean:.3g}", (mean, row), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+        ax.annotate(f"{mean:.3f}", (mean, row), (0, 7), textcoords="offset points", ha="center", fontsize=9)
     ax.set(yticks=range(len(scores)), yticklabels=list(scores), xlabel=xlabel, title=title, xlim=(0, None), ylim=(len(scores) - 0.4, -0.7))
     return fig
 
 
 def fans(panels, names, dims, fps: float):
-    """Predicted chunks over the demonstrated ones. panels: {row title: [(samples (M, H, D), actions (H, D)), …]}, one panel column per
+    """Predicted chunks over the demonstrated ones. panels: {row title: [(samples (M, H, D), actions (H, D)), …]}, normalised, a column per
     pair and one line of panels per model; `dims`, one per column, says which action is drawn. Returns the figure."""
     rows, columns = len(panels), len(dims)
     fig, axes = style.figure(rows, columns, size=(2.9, 2.0), sharex=True, sharey="col", squeeze=False)
     for row, (name, pairs) in zip(axes, panels.items(), strict=True):
         for ax, (samples, actions), d in zip(row, pairs, dims, strict=True):
             time = np.arange(len(actions)) / fps
-            ax.plot(time, np.asarray(samples)[:, :, d].T, color=colour_of(name), lw=0.8, alpha=0.5)
+            thin = dict(lw=0.8, alpha=0.5) if len(samples) > 1 else dict(lw=1.8)
+            ax.plot(time, np.asarray(samples)[:, :, d].T, color=colour_of(name), **thin)
             ax.plot(time, actions[:, d], "k", lw=1.8, label="demonstrated")
         row[0].set_ylabel(name.replace(", ", "\n").replace(" + ", "\n+ "))
     for ax, d in zip(axes[0], dims, strict=True):
-        ax.set_title(names[d])
+        ax.set_title(f"{names[d]} (normalised)")
     for ax in axes[-1]:
         ax.set_xlabel("seconds ahead")
     axes[0, -1].legend(fontsize=8, loc="best")
