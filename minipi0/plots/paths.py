@@ -21,6 +21,7 @@ def transport(path, title: str = ""):
     right.set(xlabel="particles", title="end: actions")
     middle.plot(torch.linspace(0, 1, len(path)), path[:, :60], color=style.FLOW, lw=0.8, alpha=0.7)
     middle.set(xlabel=r"$\tau$", title=title, xlim=(0, 1))
+    fig.get_layout_engine().set(w_pad=0.1)  # 1.0 of one axis is not to touch 0.0 of the next
     return fig
 
 
@@ -34,10 +35,10 @@ def two_schedules(paths: dict, velocities: dict, noise, action):
         graph.plot(torch.linspace(0, 1, len(velocities[name])), velocities[name], line, color=colour, label=name)
     for point, name, colour in ((noise, r"noise $\epsilon$", style.NOISE), (action, "action $A$", style.DATA)):
         plane.plot(*point, "o", color=colour, ms=10, zorder=4)
-        plane.annotate(name, point, (8, -14), textcoords="offset points")
+        plane.annotate(name, point, (0, -22), textcoords="offset points", ha="center")
     plane.set(aspect="equal", title="where: dots at equal steps of τ", xlabel=r"$x_1$", ylabel=r"$x_2$")
     graph.set(title="how fast: first component of the velocity", xlabel=r"$\tau$", xlim=(0, 1))
-    plane.margins(0.15)
+    plane.margins(0.15, 0.25)
     graph.legend(loc="best")
     return fig
 
@@ -103,4 +104,5 @@ def lines_and_flow(lines, particles):
         ax.plot(torch.ones_like(x[-1]), x[-1], "o", color=style.DATA, ms=3, clip_on=False)
         ax.set(title=title, xlabel=r"$\tau$", xlim=(0, 1))
     axes[0].set_ylabel("x")
+    fig.get_layout_engine().set(w_pad=0.1)
     return fig

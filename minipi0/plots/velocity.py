@@ -25,13 +25,14 @@ def posterior(x, panels):
 
 
 def fields(grid, velocities: dict, title: str):
-    """A panel per way of getting the field. grid: (P, 2); velocities: {name: (P, 2)}, NaN where unknown. A fifth of their length."""
+    """A panel per way of getting the field. grid: (P, 2); velocities: {name: (P, 2)}, NaN where unknown. Arrows: a quarter of their length."""
     fig, axes = style.figure(1, len(velocities), size=(3.5, 3.7), sharey=True)
     colours = (style.NOISE, style.DATA, style.FLOW)
     for ax, (name, v), colour in zip(axes, velocities.items(), colours, strict=True):
-        ax.quiver(*grid.T, *(v / 5).T, color=colour, angles="xy", scale_units="xy", scale=1, width=0.006)
+        ax.quiver(*grid.T, *(v / 4).T, color=colour, angles="xy", scale_units="xy", scale=1, width=0.006)
         ax.set_title(name)
     fig.suptitle(title, fontsize=11)
+    fig.get_layout_engine().set(h_pad=0.1)
     return _window(fig, axes)
 
 
