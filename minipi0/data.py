@@ -129,9 +129,12 @@ class ActionChunks:
         Observation: images (B, C, 3, image_size, image_size) float32 in [-1, 1], black being -1; image_mask (B, C) all True; tokens and
         token_mask (B, L); state (B, S). State and actions are normalised to mean 0 and standard deviation 1 over the training episodes.
         Actions of item i are those of its frame and the H - 1 after it. Beyond the episode's end the last action is repeated and the mask
-        is False. Raises IndexError for an index out of range.
+        is False. Raises IndexError for an index out of range and for what is no integer (a mask: give mask.nonzero().flatten()).
         """
-        i = torch.as_tensor(indices, dtype=torch.int64)
+        i = torch.as_tensor(indices)
+        if i.ndim != 1 or len(i) and (i.dtype == torch.bool or i.is_floating_point()):
+            raise IndexError(f"items are named by a list of integers, not by {i.dtype} of shape {tuple(i.shape)}")
+        i = i.long()
         if len(i) and not -len(self) <= i.min() <= i.max() < len(self):
             raise IndexError(f"items are numbered 0 … {len(self) - 1}, asked for {i.min()} … {i.max()}")
         i = i % len(self)  # -1 is the last

@@ -272,6 +272,9 @@ def test_batch_takes_any_integers_and_refuses_others(v21):
     for wrong in (28, -29):
         with pytest.raises(IndexError, match="0 … 27"):
             items[wrong]
+    for wrong in (items.episode_index == 2, [0.5], [[1, 2]], 3):  # a mask would be read as items 0 and 1
+        with pytest.raises(IndexError, match="a list of integers"):
+            items.batch(wrong)
 
 
 def test_prompts(v21):
