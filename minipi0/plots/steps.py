@@ -19,19 +19,31 @@ def curves(panels: dict, xlabel: str = "Euler steps n"):
     return fig
 
 
-def bending(taus, acceleration, modes_left, points, strength):
-    """Where paths bend. Over tau: the mean |x''| and how many modes are still possible, (T,) each. Over the plane: |x''| at points (N, 2).
+def bending(taus, parts: dict, modes_left):
+    """Over tau, (T,) each: the mean acceleration and its parts {name: (values, colour)}; how many modes are still possible.
 
     Returns the figure.
     """
-    fig, (left, middle, right) = style.figure(1, 3, size=(4.0, 3.6))
-    left.plot(taus, acceleration, color=style.FLOW, lw=2)
+    fig, (left, right) = style.figure(1, 2, size=(4.4, 3.4))
+    for name, (values, colour) in parts.items():
+        left.plot(taus, values, color=colour, lw=2, label=name)
     left.set(xlabel=r"$\tau$", title=r"acceleration $|d^2x/d\tau^2|$, mean", ylim=(0, None))
-    middle.plot(taus, modes_left, color=style.DATA, lw=2)
-    middle.set(xlabel=r"$\tau$", title="modes still possible, mean", ylim=(0, None))
-    cells = right.hexbin(*points.T, C=strength, gridsize=36, extent=(-3, 3, -3, 3), mincnt=5, linewidths=0.1, vmin=0, vmax=12)
-    right.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", title=r"$|d^2x/d\tau^2|$ over the plane, mean")
-    fig.colorbar(cells, ax=right, shrink=0.85, extend="max")
+    left.legend()
+    right.plot(taus, modes_left, color=style.DATA, lw=2)
+    right.set(xlabel=r"$\tau$", title="modes still possible, mean", ylim=(0, None))
+    return fig
+
+
+def bent_where(panels: dict, target, limit: float = 3.0, most: float = 12.0):
+    """A map per entry {title: (points (N, 2), |x''| there (N,))}: its mean over the plane, modes circled. Returns the figure."""
+    fig, axes = style.figure(1, len(panels), size=(3.8, 3.6), squeeze=False, sharey=True)
+    for ax, (title, (points, strength)) in zip(axes[0], panels.items(), strict=True):
+        extent = (-limit, limit, -limit, limit)
+        cells = ax.hexbin(*points.T, C=strength, gridsize=36, extent=extent, mincnt=5, linewidths=0.1, vmin=0, vmax=most)
+        for mean in target.means:
+            ax.add_patch(Circle(mean.tolist(), 2 * target.std, fill=False, edgecolor="white", lw=1.2))
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=title)
+    fig.colorbar(cells, ax=axes[0, -1], shrink=0.85, extend="max", label=r"$|d^2x/d\tau^2|$")
     return fig
 
 

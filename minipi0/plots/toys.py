@@ -34,6 +34,9 @@ def clouds(panels: dict, target, colours=None, limit: float = 3.0):
         for mean in target.means:
             ax.add_patch(Circle(mean.tolist(), 2 * target.std, facecolor=style.DATA, alpha=0.25, lw=0))
         ax.plot(*points.T, ".", color=colour, ms=2, alpha=0.5)
+        if points.std(0).max() < target.std:  # all on one spot, easily overlooked
+            ax.annotate(f"all {len(points):,}\nare here", points.mean(0).tolist(), (0, 22), textcoords="offset points", ha="center",
+                        arrowprops={"arrowstyle": "->"})
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=title)
     return fig
 
