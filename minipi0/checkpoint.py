@@ -52,11 +52,14 @@ class Checkpoint:
     released: bool
     folder: Path
     written: dict  # what `save` noted in the file: "config" and perhaps "stats"
+    versions: dict[Path, tuple]  # of each file, when it was opened
 
     def read(self, name: str) -> Tensor:
         """One tensor. The file is mapped for this tensor only: what was read before no longer counts as memory."""
         file, key = self.where[name]
         with safe_open(file, framework="pt") as tensors:
+            if _version(file) != self.versions[file]:
+                raise ValueError(f"{file} was replaced while it was being read, and two models would have been mixed: load it again")
             return tensors.get_tensor(key)[: self.shapes[name][0]]
 
     def config(self) -> dict:
@@ -97,23 +100,30 @@ class Checkpoint:
             return {name: torch.tensor(values) for name, values in self.written["stats"].items()}
         found = {}
         for file in sorted(self.folder.glob("*_normalizer_processor.safetensors")):
-            tensors = load_file(file)
+            try:
+                tensors = load_file(file)
+            except SafetensorError as error:
+                raise _incomplete(file, error) from error
             for name in STATS:
                 what, number = name.split("_")
                 key = f"{'observation.state' if what == 'state' else what}.{number}"
-                found |= {name: tensors[key]} if key in tensors else {}
+                found |= {name: tensors[key].float()} if key in tensors else {}
         return found if found.keys() == STATS else None
 
     def _config_json(self, sizes_in) -> dict:
         file = self.folder / "config.json"
         try:
-            return sizes_in(json.loads(file.read_text()))
+            values = json.loads(file.read_text())
+            if not isinstance(values, dict):
+                raise ValueError(f"it holds a {type(values).__name__}")
+            return sizes_in(values)
         except FileNotFoundError:
             raise ValueError(f"no config.json beside the weights in {self.folder}") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{file} is not readable as JSON: {error}") from None
         except Exception as error:  # whatever transformers' own configuration classes find wrong
-            raise ValueError(f"{file} does not hold a pi0's sizes: {error!s}; pass config=Pi0Config(...)") from error
+            reason = error if isinstance(error, ValueError) else repr(error)
+            raise ValueError(f"{file} does not hold a pi0's sizes: {reason}; pass config=Pi0Config(...)") from error
 
 
 def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
@@ -126,12 +136,14 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(path_or_repo)):
             raise FileNotFoundError(f"no file or folder {path_or_repo}, and that is no Hugging Face repository id (owner/name)")
         try:
-            path = Path(snapshot_download(str(path_or_repo), allow_patterns=["*.safetensors", "*.json"]))
+            patterns = dict(allow_patterns=["*.safetensors", "*.json"], ignore_patterns=["*/*"])  # other checkpoints may lie in folders
+            path = Path(snapshot_download(str(path_or_repo), **patterns))
         except (HfHubHTTPError, OSError) as error:
             raise FileNotFoundError(f"no folder {path_or_repo} here, and from the Hugging Face Hub it could not be had: {error}") from error
     found: dict[str, tuple[Path, str, tuple[int, ...], str]] = {}
     written: dict = {}
-    for file in _files(path):
+    versions = {file: _version(file) for file in _files(path)}
+    for file in versions:
         try:
             with safe_open(file, framework="pt") as tensors:
                 written |= _noted(file, tensors.metadata())
@@ -144,7 +156,7 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
                         raise ValueError(f"{file}: {key} and {found[name][1]} are the same tensor by name")
                     found[name] = (file, key, tuple(part.get_shape()), part.get_dtype())
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{file} is not a complete safetensors file ({error}): was its download or copy cut short?") from error
+            raise _incomplete(file, error) from error
     released = not any(name.startswith("experts.") for name in found)
     embedding = released_names("embedding.weight")[0]
     if released and embedding not in found and VLM_HEAD in found:
@@ -156,12 +168,15 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
         released=released,
         folder=path if path.is_dir() else path.parent,
         written=written,
+        versions=versions,
     )
 
 
 def _files(path: Path) -> list[Path]:
     """The weight files of a checkpoint: itself, the one file of a folder, or its shards."""
     index = path / "model.safetensors.index.json"
+    if path.is_file() and path.suffix != ".safetensors":
+        raise ValueError(f"{path} is no .safetensors file, and nothing else is read: a pickle (.bin, .pt, .ckpt) could run any code")
     if path.is_file():
         return [path]
     if (path / "model.safetensors").exists():
@@ -178,6 +193,16 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
+def _version(file: Path) -> tuple:
+    """Another one after the file was replaced or written to."""
+    stat = file.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _incomplete(file: Path, error: Exception) -> ValueError:
+    return ValueError(f"{file} is not a complete safetensors file ({error}): was its download or copy cut short?")
+
+
 def _noted(file: Path, metadata: dict[str, str] | None) -> dict:
     try:
         noted = json.loads((metadata or {}).get("minipi0", "{}"))
@@ -191,10 +216,11 @@ def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype 
 
     config: the model's sizes. dtype: of the parameters; by default the file's, and where it mixes several the widest.
     only: beginnings of the names that the file must bring; all other parameters are initialised afresh.
-    Raises ValueError naming missing, unexpected and mis-shaped tensors before anything is read.
+    Raises ValueError naming missing, unexpected and mis-shaped tensors before anything is read; and for a tensor that cannot be trained
+    weights: not finite, or a matrix of zeros, which is what a file holds where it was given its length but not yet its bytes.
     """
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise ValueError(f"dtype must be a floating-point torch.dtype, not {dtype!r}")
+    if dtype not in (None, *DTYPES.values()):
+        raise ValueError(f"dtype must be a floating-point torch.dtype of 16 to 64 bits, not {dtype!r}")
     parameters = {own_name(name): (name, parameter) for name, parameter in model.named_parameters() if own_name(name).startswith(only)}
     sources = {name: released_names(name) if source.released else [name] for name in parameters}
     wanted = {key for keys in sources.values() for key in keys}
@@ -220,8 +246,14 @@ def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype 
             row = 0
             for key in sources[name]:
                 tensor = source.read(key)
-                value[row : row + len(tensor)] = tensor
+                part = value[row : row + len(tensor)]
+                part.copy_(tensor)
                 row += len(tensor)
+                low, high = part.aminmax()  # one pass, no copy; NaN comes through
+                if not (low.isfinite() and high.isfinite()):
+                    raise ValueError(f"{key} in {source.where[key][0]} holds NaN or infinite numbers, read as {dtype}")
+                if part.ndim > 1 and low == high == 0:
+                    raise ValueError(f"{key} in {source.where[key][0]} holds nothing but zeros: was the file only half written?")
                 del tensor  # unmap it before the next one is read
             if source.released and changes_sign(name):
                 value.neg_()

@@ -262,7 +262,7 @@ def test_dtype_is_the_files_unless_one_is_chosen(released):
 
 def test_dtypes_that_cannot_be(released):
     folder, tensors = released
-    for dtype in (torch.int8, "bfloat16"):
+    for dtype in (torch.int8, "bfloat16", torch.float8_e4m3fn):
         with pytest.raises(ValueError, match="dtype must be a floating-point torch.dtype"):
             Pi0.from_pretrained(folder, dtype=dtype)
     tensors["model.state_proj.bias"] = tensors["model.state_proj.bias"].to(torch.int8)
@@ -292,10 +292,58 @@ def test_a_half_written_file_is_refused(released):
         Pi0.from_pretrained(released[0])
 
 
+@pytest.mark.parametrize("layout", ["minipi0", "lerobot"])
+def test_a_file_whose_bytes_never_came_is_refused(model, layout, tmp_path):
+    """The right length and a right header, zeros behind: a download cut off after its space was reserved, a crash before the disk wrote."""
+    model.save_pretrained(tmp_path, layout)
+    file = tmp_path / "model.safetensors"
+    whole = file.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for kept in (header, header + (len(whole) - header) // 2, len(whole) - 20_000):
+        file.write_bytes(whole[:kept] + bytes(len(whole) - kept))
+        with pytest.raises(ValueError, match=r"model.safetensors holds nothing but zeros: was the file only half written\?"):
+            Pi0.from_pretrained(tmp_path)
+    file.write_bytes(whole)
+    assert_same_weights(Pi0.from_pretrained(tmp_path), model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_weights_that_are_no_numbers_are_named(released, dtype):
+    folder, tensors = released
+    tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+    part = "paligemma_with_expert.paligemma.model.language_model.layers.1.self_attn.k_proj.weight"
+    for bad in (float("nan"), float("inf"), -float("inf")):
+        broken = tensors["model." + part].clone()
+        broken[-1, -1] = bad
+        with pytest.raises(ValueError, match=rf"{part} in .* holds NaN or infinite numbers, read as {dtype}"):
+            Pi0.from_pretrained(rewrite(folder, tensors | {"model." + part: broken}))
+    if dtype == torch.float32:
+        with pytest.raises(ValueError, match="infinite numbers, read as torch.float16"):  # finite in the file, not where it goes
+            Pi0.from_pretrained(rewrite(folder, tensors | {"model." + part: broken.clamp(min=-1e6)}), dtype=torch.float16)
+
+
+def test_a_file_replaced_while_it_is_read_is_refused(model, tmp_path, monkeypatch):
+    """Tensors are read one after the other: another model with the same sizes, saved in between, would be mixed into the first."""
+    model.save_pretrained(tmp_path)
+    read, count = checkpoint.Checkpoint.read, 0
+
+    def interrupted(self, name):
+        nonlocal count
+        count += 1
+        if count == 7:
+            ref.random_pi0(CONFIG, seed=1).save_pretrained(tmp_path)
+        return read(self, name)
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "read", interrupted)
+    with pytest.raises(ValueError, match="model.safetensors was replaced while it was being read"):
+        Pi0.from_pretrained(tmp_path)
+    assert_same_weights(Pi0.from_pretrained(tmp_path), ref.random_pi0(CONFIG, seed=1))  # and then it is all of the new one
+
+
 def test_config_json_missing_or_wrong(model, released):
     file = released[0] / "config.json"
     for text, message in [
-        ("", "not readable as JSON"), ('{"minipi0": ', "not readable as JSON"), ("[1]", "does not hold a pi0's sizes"),
+        ("", "not readable as JSON"), ('{"minipi0": ', "not readable as JSON"), ("[1]", "does not hold a pi0's sizes: it holds a list"),
         ('{"width": 8}', r"does not hold a pi0's sizes: it holds none; pass config=Pi0Config"),
         ('{"minipi0": 3}', "belongs to other weights"),
     ]:  # fmt: skip
@@ -314,6 +362,9 @@ def test_folders_without_weights_and_things_that_are_not_there(tmp_path):
     (tmp_path / "notes.txt").write_text("no weights here")
     with pytest.raises(FileNotFoundError, match=r"holds no model.safetensors: it has \['notes.txt'\]"):
         Pi0.from_pretrained(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02")
+    with pytest.raises(ValueError, match="pytorch_model.bin is no .safetensors file, and nothing else is read"):
+        Pi0.from_pretrained(tmp_path / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         Pi0.from_pretrained(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="that is no Hugging Face repository id"):
@@ -323,16 +374,16 @@ def test_folders_without_weights_and_things_that_are_not_there(tmp_path):
 def test_repositories_come_through_the_hub(model, released, monkeypatch):
     asked = []
 
-    def found(repo, allow_patterns):
-        asked.append((repo, allow_patterns))
+    def found(repo, allow_patterns, ignore_patterns):
+        asked.append((repo, allow_patterns, ignore_patterns))
         return str(released[0])
 
-    def unknown(repo, allow_patterns):
+    def unknown(repo, **patterns):
         raise LocalEntryNotFoundError("cannot find the requested files")
 
     monkeypatch.setattr(checkpoint, "snapshot_download", found)
     assert_same_weights(Pi0.from_pretrained("someone/pi0"), model)
-    assert asked == [("someone/pi0", ["*.safetensors", "*.json"])]
+    assert asked == [("someone/pi0", ["*.safetensors", "*.json"], ["*/*"])]  # the Hub's "*" takes in folders, too
     monkeypatch.setattr(checkpoint, "snapshot_download", unknown)
     with pytest.raises(FileNotFoundError, match="no folder someone/else here, and from the .* Hub it could not be had: cannot find"):
         Pi0.from_pretrained("someone/else")

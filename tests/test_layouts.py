@@ -277,6 +277,10 @@ def test_lerobots_statistics(tmp_path):
     save_file(tensors, tmp_path / "policy_preprocessor_step_5_normalizer_processor.safetensors")
     stats = Pi0.from_pretrained(tmp_path).stats
     assert stats.keys() == STATS.keys() and all(torch.equal(stats[name], values) for name, values in STATS.items())
+    file = tmp_path / "policy_preprocessor_step_5_normalizer_processor.safetensors"
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(ValueError, match="normalizer_processor.safetensors is not a complete safetensors file"):
+        Pi0.from_pretrained(tmp_path)
 
 
 # ---------------------------------------------------------------- PaliGemma
