@@ -25,7 +25,7 @@ def posterior(x, panels):
 
 
 def fields(grid, velocities: dict, title: str):
-    """A panel per way of getting the field. grid: (P, 2); velocities: {name: (P, 2)}, NaN where unknown. Arrows: a quarter of their length."""
+    """A panel per way of getting the field, arrows at a quarter of their length. grid: (P, 2); velocities: {name: (P, 2)}, NaN: unknown."""
     fig, axes = style.figure(1, len(velocities), size=(3.5, 3.7), sharey=True)
     colours = (style.NOISE, style.DATA, style.FLOW)
     for ax, (name, v), colour in zip(axes, velocities.items(), colours, strict=True):
