@@ -105,6 +105,8 @@ def fit(
     sample = {} if out is None else _sample(dataset, recipe)
     if resume:
         losses = _load_state(Path(out), model, average, optimizer, recipe, sample)
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)  # now, not after the first hours
     model.train()
     loss_of = torch.compile(model.loss) if compile else model.loss
     bar = tqdm(range(len(losses), recipe.steps), initial=len(losses), total=recipe.steps, unit="step", disable=not progress)
@@ -155,7 +157,6 @@ def _sample(dataset, recipe: Recipe) -> dict[str, Tensor]:
 
 
 def _save_state(out: Path, model, average, optimizer, recipe: Recipe, losses: list[float], sample: dict[str, Tensor]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     for leftover in out.glob(f".{STATE}.*"):  # of a process that was killed while it wrote
         leftover.unlink()
     tensors = {"losses": torch.tensor(losses, dtype=torch.float64), **sample}
@@ -224,11 +225,12 @@ def main(arguments: list[str] | None = None) -> None:
 
     torch.manual_seed(args.seed)
     model = Pi0.from_pretrained(args.start, dtype=torch.float32) if args.start else None
-    config = model.config if model else Pi0Config.mini(horizon=args.horizon or 16)
-    load = dict(source=args.data, horizon=args.horizon or config.horizon, cameras=args.cameras, image_size=config.vision.image_size,
+    config = model.config if model else Pi0Config.mini()
+    horizon = config.horizon if args.horizon is None else args.horizon
+    load = dict(source=args.data, horizon=horizon, cameras=args.cameras, image_size=config.vision.image_size,
                 prompt_length=None, test_every=args.test_every or None)  # fmt: skip
     dataset = data.load(**load, split="train")
-    needed = dict(action_dim=dataset.actions.shape[1], state_dim=dataset.state.shape[1], horizon=load["horizon"],
+    needed = dict(action_dim=dataset.actions.shape[1], state_dim=dataset.state.shape[1], horizon=horizon,
                   vocab_size=len(prompt.byte_tokenizer()))  # fmt: skip
     wrong = [f"{name} {getattr(config, name)}, needed is {value}" for name, value in needed.items() if getattr(config, name) != value]
     if model and wrong:

@@ -192,6 +192,11 @@ def test_a_state_of_another_run_is_refused(tmp_path):
         fit(tiny(), other, recipe=recipe, out=tmp_path, resume=True, progress=False)
     with pytest.raises(FileNotFoundError, match="nothing to resume"):
         fit(tiny(), Chunks(), recipe=recipe, out=tmp_path / "empty", resume=True, progress=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):  # before the first step
+        fit(tiny(), Chunks(fail_at=1), recipe=recipe, out=tmp_path / "file", progress=False)
+    with pytest.raises(ValueError, match="save_every must be at least 1"):
+        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, save_every=0, progress=False)
     with pytest.raises(ValueError, match="resume=True needs out="):
         fit(tiny(), Chunks(), recipe=recipe, resume=True, progress=False)
 
