@@ -303,13 +303,50 @@ def test_dragging_clicking_and_playing():
         page.get_by_role("button", name="Play").press("Enter")
         page.wait_for_function("model.get('tau') === 1 && !model.get('playing')")  # plays to the end, then stops
         assert page.evaluate("picture()") != before
-        page.get_by_label("target", exact=True).select_option("dots")
-        page.get_by_role("button", name="Clear the dots").click()
-        assert page.evaluate("model.get('dots')") == []
-        page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
-        assert page.evaluate("model.get('dots')[0]") == pytest.approx([-1.7, 0], abs=0.05)
         page.evaluate("cleanUp()")
         assert page.evaluate("[model.listeners(), root.childNodes.length]") == [0, 0]
+        assert page.errors == []
+
+
+@needs_chromium
+def test_ones_own_dots_are_added_moved_and_removed_by_mouse_and_keys():
+    with blank_page() as page:
+        mount(page, FlowField("dots", n_particles=100, dots=[(0, 1.5)]))
+        box = page.locator("canvas").bounding_box()
+        pixel = lambda x, y: (box["x"] + (x / 3.4 + 1) / 2 * box["width"], box["y"] + (1 - y / 3.4) / 2 * box["height"])  # noqa: E731
+
+        def drag(start, end):
+            page.mouse.move(*pixel(*start))
+            page.mouse.down()
+            page.mouse.move(*pixel(*end), steps=30)
+            page.mouse.up()
+
+        def dots_are(*expected):
+            assert np.array(page.evaluate("model.get('dots')")) == pytest.approx(np.array(expected), abs=0.05)
+
+        button = lambda name: page.get_by_role("button", name=name)  # noqa: E731
+        page.mouse.click(*pixel(1, 0.5))
+        dots_are((0, 1.5), (1, 0.5))
+        drag((1, 0.5), (2, 2))
+        dots_are((0, 1.5), (2, 2))
+        page.mouse.click(*pixel(2, 2), button="right")  # the browser's own menu, no dot
+        page.mouse.click(*pixel(0, 1.5))
+        dots_are((2, 2))
+        drag((-2.5, -1), (-1.8, -1))  # drawn: a dot each 0.3
+        dots_are((2, 2), (-2.5, -1), (-2.18, -1), (-1.86, -1))
+        before = page.evaluate("picture()")
+        button("Add a dot").press("Enter")
+        dots_are((2, 2), (-2.5, -1), (-2.18, -1), (-1.86, -1), (-1.8, 0.7))
+        page.wait_for_function("before => picture() !== before", arg=before)
+        page.locator(".m0-handle").press("ArrowLeft")
+        button("nearest").press("Space")
+        dots_are((2, 2), (-2.5, -1), (-2.18, -1), (-1.86, -1))
+        button("Remove all").press("Enter")
+        button("nearest").press("Enter")  # nothing there: nothing happens
+        assert page.evaluate("model.get('dots')") == []
+        page.evaluate("model.set('dots', Array(100).fill([1, 1]))")
+        button("Add a dot").press("Enter")
+        assert page.evaluate("model.get('dots').length") == 100  # what the trait allows
         assert page.errors == []
 
 

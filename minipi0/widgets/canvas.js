@@ -10,6 +10,9 @@ function element(parent, tag, attributes = {}, text = "") {
   return node;
 }
 
+// Change a text only where it differs: pages lay out anew after each write, and this runs every frame.
+function write(node, text) { if (node.textContent !== text) node.textContent = text; }
+
 // One view of a widget. `draw(view)` is called at most once a frame, after `view.redraw()`.
 function openView(model, el, { label, extent, draw }) {
   const root = element(el, "div", { class: "m0" });
@@ -37,15 +40,17 @@ function openView(model, el, { label, extent, draw }) {
   view.px = ([x, y]) => [(x / extent + 1) * view.size / 2, (1 - y / extent) * view.size / 2];
   view.at = (event) => {
     const box = canvas.getBoundingClientRect();
-    return [((event.clientX - box.left) / box.width * 2 - 1) * extent, (1 - (event.clientY - box.top) / box.height * 2) * extent];
+    const [right, down] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    return view.inside([(2 * right - 1) * extent, (1 - 2 * down) * extent]);
   };
+  view.limit = 0.97 * extent;
+  view.inside = (point) => point.map((c) => Math.round(Math.max(-view.limit, Math.min(view.limit, c)) * 100) / 100);
 
-  // Set traits now; tell Python at most ten times a second, and always of the last value.
-  let timer = 0;
-  const save = () => { timer = 0; model.save_changes(); };
+  // Set traits, and tell Python at once: ipywidgets holds back what a busy kernel cannot take, and only then knows which of
+  // the kernel's echoes are old. (An echo of a value from 100 ms ago would throw a moving tau back.)
   view.set = (values) => {
     for (const [name, value] of Object.entries(values)) model.set(name, value);
-    timer ||= setTimeout(save, 100);
+    model.save_changes();
   };
   view.on = (target, event, listener) => { // a listener that goes when the view goes
     const [add, remove] = target === model ? ["on", "off"] : ["addEventListener", "removeEventListener"];
@@ -64,7 +69,6 @@ function openView(model, el, { label, extent, draw }) {
   size.observe(canvas);
   view.close = () => {
     cancelAnimationFrame(frame);
-    if (timer) { clearTimeout(timer); save(); }
     theme.disconnect();
     size.disconnect();
     for (const undo of view.onClose) undo();
@@ -76,15 +80,14 @@ function openView(model, el, { label, extent, draw }) {
 
 // A point that is dragged with the mouse or moved with arrow keys (Shift: finer). trait: a name of a pair in the model.
 function addHandle(view, { trait, name, colour }) {
-  const { model, extent } = view;
-  const limit = extent * 0.97;
+  const { model, limit } = view;
   const node = element(view.plane, "div", { class: "m0-handle", role: "slider", tabindex: 0, "aria-roledescription": "point in the plane",
     "aria-label": `${name}: arrow keys move it, Shift for small steps`, "aria-valuemin": -limit, "aria-valuemax": limit });
   node.title = `${name}: drag it, or focus it and use the arrow keys`;
   node.style.background = colour;
-  const move = (point) => view.set({ [trait]: point.map((c) => Math.round(Math.max(-limit, Math.min(limit, c)) * 100) / 100) });
+  const move = (point) => view.set({ [trait]: view.inside(point) });
   let held = false;
-  node.addEventListener("pointerdown", (event) => { held = true; node.setPointerCapture(event.pointerId); });
+  node.addEventListener("pointerdown", (event) => { held = event.button === 0; if (held) node.setPointerCapture(event.pointerId); });
   node.addEventListener("pointermove", (event) => { if (held) move(view.at(event)); });
   for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { held = false; });
   node.addEventListener("keydown", (event) => {
@@ -113,7 +116,7 @@ function addSlider(view, { trait, name, min, max, step, digits = 2, onInput = ()
   view.places.push(() => {
     const value = view.model.get(trait);
     if (Number(input.value) !== value) input.value = value;
-    output.textContent = value.toFixed(digits);
+    write(output, value.toFixed(digits));
     input.setAttribute("aria-valuetext", output.textContent);
   });
   return input;
@@ -145,7 +148,7 @@ function addTable(view, rows) {
     text.split("^").forEach((part, i) => (i ? head.append(element(head, "sup", {}, part[0]), part.slice(1)) : head.append(part)));
     return element(row, "td");
   });
-  return (values) => values.forEach((value, i) => { cells[i].textContent = value; });
+  return (values) => values.forEach((value, i) => write(cells[i], value));
 }
 
 const minus = (text) => text.replace("-", "−");

@@ -1,21 +1,28 @@
 // The flow from noise to a target distribution: arrows at tau, particles that follow them, one particle's path in full.
 const DURATION = 4000; // ms from tau = 0 to 1 while playing
+const MOST_DOTS = 100; // Python's trait says the same
+const SHOW = { marginal: "the marginal field", conditional: "their own straight lines" };
+const FIELD = { exact: "exact (closed form)", network: "the trained network's" };
 const TARGETS = { ring: "ring of Gaussians", two_moons: "two moons", obstacle: "left or right of an obstacle", dots: "your own dots" };
 
 export default {
   render({ model, el }) {
     const view = openView(model, el, { label: "Velocity field and particles on their way from noise to the target", extent: 3.4, draw });
     addChoice(view, { trait: "target", name: "target", options: TARGETS });
-    addChoice(view, { trait: "show", name: "particles follow", options: { marginal: "the marginal field", conditional: "their own straight lines" } });
-    const fieldChoice = addChoice(view, { trait: "field", name: "field", options: { exact: "exact (closed form)", network: "the trained network's" } });
+    addChoice(view, { trait: "show", name: "particles follow", options: SHOW });
+    const fieldChoice = addChoice(view, { trait: "field", name: "field", options: FIELD });
     addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
     addSlider(view, { trait: "euler_steps", name: "Euler steps n", min: 1, max: 50, step: 1, digits: 0 });
     const buttons = element(view.side, "div", { class: "m0-row" });
     const play = addButton(buttons, () => view.set({ playing: !model.get("playing"), tau: model.get("tau") < 1 ? model.get("tau") : 0 }));
-    const addDot = addButton(buttons, () => drop(model.get("particle")), "Add a dot at ε");
-    const clear = addButton(buttons, () => view.set({ dots: [] }), "Clear the dots");
+    const dotButtons = [
+      addButton(buttons, () => addDot(model.get("particle")), "Add a dot at ε"),
+      addButton(buttons, () => removeDot(nearestDot(model.get("particle"))), "Remove the dot nearest ε"),
+      addButton(buttons, () => view.set({ dots: [] }), "Remove all"),
+    ];
     const fill = addTable(view, [
-      ["one noise point ε", COLOUR.noise], ["its exact path ends at", COLOUR.flow], ["n Euler steps end at", COLOUR.oneStep], ["distance between them", ""],
+      ["one noise point ε", COLOUR.noise], ["its exact path ends at", COLOUR.flow], ["n Euler steps end at", COLOUR.oneStep],
+      ["distance between them", ""],
     ]);
     const note = element(view.side, "p", { class: "m0-note" });
     addHandle(view, { trait: "particle", name: "noise point ε", colour: COLOUR.noise });
@@ -41,11 +48,16 @@ export default {
     function draw() {
       scene ||= makeScene();
       const tau = model.get("tau"), marginal = model.get("show") === "marginal", own = model.get("target") === "dots";
-      play.textContent = model.get("playing") ? "Pause" : "Play";
+      write(play, model.get("playing") ? "Pause" : "Play");
       fieldChoice.parentNode.hidden = !model.get("network").byteLength;
-      addDot.hidden = clear.hidden = !own;
-      note.textContent = own ? "Click or draw in the plane to add dots: each is an action to be learned. Drag ε (or use the arrow keys)."
-        : "Click anywhere: a noise point ε starts there. Drag it or use the arrow keys.";
+      for (const button of dotButtons) button.hidden = !own;
+      view.canvas.style.touchAction = own ? "none" : "";
+      write(note, [
+        own ? `Click or draw to add dots (${model.get("dots").length} of ${MOST_DOTS}), drag one to move it, click one to remove it.`
+          : "Click anywhere: a noise point ε starts there.",
+        "Drag ε or use the arrow keys. Discs: the target, to 2 std.", marginal ? "Arrows: the field at τ." : "",
+        model.get("field") === "network" ? "A network flows to what it was trained on, whatever target is drawn." : "",
+      ].join(" "));
       drawAxes(view);
       drawMixture(view, scene.mixture);
       if (marginal) drawField(view, scene.field, tau);
@@ -57,8 +69,8 @@ export default {
     }
 
     function drawParticle(tau) {
-      const start = model.get("particle");
-      if (scene.start !== start) Object.assign(scene, { start, exact: exactPath(scene.field, start), steps: eulerPath(scene.field, start, model.get("euler_steps")) });
+      const start = model.get("particle"), n = model.get("euler_steps");
+      if (scene.start !== start) Object.assign(scene, { start, exact: exactPath(scene.field, start), steps: eulerPath(scene.field, start, n) });
       const { exact, steps } = scene;
       drawLine(view, exact, COLOUR.flow, 2.5);
       drawLine(view, steps, COLOUR.oneStep, 2);
@@ -70,32 +82,46 @@ export default {
       fill([pair(start), pair(a), pair(b), number(Math.hypot(a[0] - b[0], a[1] - b[1]), 3)]);
     }
 
-    // ---- the mouse in the plane: a new noise point, or dots ---------------------------------------------------------
-    let drawing = false;
-    function drop(point) {
-      if (model.get("target") !== "dots") return view.set({ particle: point });
-      if (model.get("dots").length < 100) view.set({ dots: [...model.get("dots"), point] });
-    }
-    const place = (event) => drop(view.at(event).map((c) => Math.round(Math.max(-3.3, Math.min(3.3, c)) * 100) / 100));
-    view.canvas.addEventListener("pointerdown", (event) => { drawing = true; view.canvas.setPointerCapture(event.pointerId); place(event); });
-    view.canvas.addEventListener("pointermove", (event) => {
-      if (!drawing) return;
-      const last = model.get("dots").at(-1) || [9, 9], here = view.at(event);
-      if (model.get("target") !== "dots" || Math.hypot(here[0] - last[0], here[1] - last[1]) > 0.3) place(event);
+    // ---- the mouse in the plane: the noise point; or dots: added, moved, and removed by a click -----------------------
+    const apart = ([a, b], [c, d]) => Math.hypot(a - c, b - d);
+    const addDot = (point) => { if (model.get("dots").length < MOST_DOTS) view.set({ dots: [...model.get("dots"), point] }); };
+    const removeDot = (i) => view.set({ dots: model.get("dots").filter((_, k) => k !== i) });
+    const nearestDot = (point, within = Infinity) => model.get("dots").reduce(
+      (best, dot, i, dots) => (apart(dot, point) <= (best < 0 ? within : apart(dots[best], point)) ? i : best), -1);
+    let press = null; // while the button is down: {dot: which one it holds or -1, from: where that was, moved}
+    view.canvas.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      view.canvas.setPointerCapture(event.pointerId);
+      const here = view.at(event), own = model.get("target") === "dots", dot = own ? nearestDot(here, 0.2) : -1;
+      press = { dot, from: here, moved: false };
+      if (!own) view.set({ particle: here });
+      else if (dot < 0) addDot(here);
     });
-    for (const end of ["pointerup", "pointercancel"]) view.canvas.addEventListener(end, () => { drawing = false; });
+    view.canvas.addEventListener("pointermove", (event) => {
+      if (!press) return;
+      const here = view.at(event), dots = model.get("dots");
+      if (model.get("target") !== "dots") view.set({ particle: here });
+      else if (press.dot < 0) { if (apart(here, dots.at(-1) || [9, 9]) > 0.3) addDot(here); }
+      else if (press.moved ||= apart(here, press.from) > 0.05) view.set({ dots: dots.map((dot, i) => (i === press.dot ? here : dot)) });
+    });
+    view.canvas.addEventListener("pointerup", () => {
+      if (press && press.dot >= 0 && !press.moved) removeDot(press.dot);
+      press = null;
+    });
+    view.canvas.addEventListener("pointercancel", () => { press = null; });
 
     // ---- playing: tau follows the clock; somebody who asked for less motion gets ten still pictures instead -----------
     const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
-    let frame = 0, from = null; // from: {tau, time} of the last tau that did not come from the clock
+    let frame = 0, from = null; // from: {tau, time} of the last tau that did not come from the clock; the last tau and time since
     function tick(time) {
       frame = 0;
       if (!model.get("playing")) { from = null; return; }
       const tau = model.get("tau");
-      if (!from || tau !== from.last) from = { tau, time, last: tau }; // started, or moved by hand or from Python
+      // started, moved by hand or from Python, or the page was hidden for a while
+      if (!from || tau !== from.last || time > from.seen + 1000) from = { tau, time };
       const elapsed = (time - from.time) / DURATION;
       const next = Math.min(1, from.tau + (calm.matches ? Math.floor(10 * elapsed) / 10 : elapsed));
-      from.last = next;
+      Object.assign(from, { last: next, seen: time });
       if (next !== tau) view.set({ tau: next });
       if (next === 1) view.set({ playing: false });
       frame = requestAnimationFrame(tick);
