@@ -53,6 +53,7 @@ WRONG = [
     ("05.4", without_cache, "You encoded it 4 times"),
     ("05.4", lambda model, o, noise, n: model.encode(o) and noise, "you asked 0 times"),
     ("05.4", lambda model, o, noise, n: noise, "use model.encode and model.decode"),
+    ("05.4", lambda model, o, noise, n: model.sample_actions(o, noise, steps=n), "use model.encode and model.decode"),
     ("05.4", lambda *args: sample(*args, again=True), "You encoded it 5 times"),
     ("05.4", lambda *args: sample(*args, times=lambda i, n: (i + 1) / n), "your first tau is 1/4"),
     ("05.4", lambda *args: sample(*args, times=lambda i, n: 1 - i / n), "runs down from 1"),

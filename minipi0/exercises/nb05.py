@@ -93,14 +93,15 @@ def tiny() -> tuple[Pi0, Observation, torch.Tensor]:
 def cached_sampler(answer):
     """sample(model, observation, noise, steps) with encode once and decode in every step."""
     model, observation, noise = tiny()
-    encode, decode, calls = model.encode, model.decode, []
+    encode, decode, whole, calls = model.encode, model.decode, model.sample_actions, []
     model.encode = lambda *args: calls.append("encode") or encode(*args)
     model.decode = lambda *args: calls.append("decode") or decode(*args)
+    model.sample_actions = lambda *args, **kwargs: calls.append("sample_actions") or whole(*args, **kwargs)
     with torch.no_grad():
         got = answer(model, observation, noise, 4)
     if not isinstance(got, torch.Tensor) or got.shape != noise.shape:
         return f"expected an action chunk of shape {tuple(noise.shape)}"
-    if not calls:
+    if not calls or "sample_actions" in calls:
         return "use model.encode and model.decode: model.sample_actions and model.velocity hide what this is about."
     if calls.count("encode") > 1:
         return f"the prefix does not depend on tau: encode it once, before the loop. You encoded it {calls.count('encode')} times."

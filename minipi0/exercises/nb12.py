@@ -93,6 +93,9 @@ def adapter(answer):
         return "you normalised the padding: 0 / 0. Normalise first, then pad."
     if got[3:].any():
         return "the padded dims must be 0 after normalisation: normalise first, then pad with zeros."
+    got = answer(state[:2], mean[:2], std[:2], 32)
+    if not isinstance(got, Tensor) or got.shape != (32,) or not torch.allclose(got[:2], scored[:2], atol=1e-5):
+        return "right for 3 numbers and width 8, wrong for 2 and width 32: how many zeros there are depends on both."
 
 
 @exercise("12.4")
@@ -125,7 +128,7 @@ def from_deltas(answer):
     """to_absolute(deltas (B, H, D), state (B, D), is_delta (D,)) -> absolute targets; others pass through."""
     generator = torch.Generator().manual_seed(1)
     deltas, state = torch.randn(2, 5, 3, generator=generator), torch.randn(2, 3, generator=generator)
-    is_delta = torch.tensor([True, True, False])
+    is_delta = torch.tensor([True, False, True])  # not the last: "all but the last" would be another function
     before = deltas.clone()
     got = answer(deltas, state, is_delta)
     if not isinstance(got, Tensor) or got.shape != deltas.shape:
@@ -135,7 +138,7 @@ def from_deltas(answer):
     everything = deltas + state[:, None]
     right = torch.where(is_delta, everything, deltas)
     if torch.allclose(got, everything):
-        return "the gripper's command is absolute already: leave the dims where is_delta is False alone."
+        return "some commands, like the gripper's, are absolute already: leave the dims where is_delta is False alone."
     for wrong in (deltas.cumsum(1) + state[:, None], torch.where(is_delta, deltas.cumsum(1) + state[:, None], deltas)):
         if torch.allclose(got, wrong):
             return "no cumulative sum: every delta of the chunk is counted from the state at its start, not from the action before."
@@ -201,9 +204,10 @@ def _path(interpolate, target, actions, noise, tau):
 
 
 def _sampler(sample, noise):
-    times, shapes = [], set()
+    times, shapes, kinds = [], set(), set()
 
     def speed(x, tau):
+        kinds.add(type(tau).__name__)
         tau = torch.as_tensor(tau)
         times.append(float(tau.flatten()[0]))
         shapes.add(tuple(tau.shape))
@@ -226,6 +230,8 @@ def _sampler(sample, noise):
         return "sample: your first tau is 1/4. A step starts where it starts: 0, 1/4, 2/4, 3/4."
     if any(abs(t - i / 4) > 1e-5 for i, t in enumerate(times)):
         return f"sample: the network was asked at tau = {[round(t, 3) for t in times]}, expected 0, 1/4, 2/4, 3/4"
+    if kinds != {"Tensor"}:
+        return f"sample: tau reached the network as a {kinds.pop()}; give a tensor, one number per item, (B,)"
     if not shapes <= {(), (1,), (5,), (5, 1)}:
         return f"sample: tau reached the network with shape {shapes.pop()}; give one number per item, (B,)"
 
@@ -269,6 +275,9 @@ def _trained(loss, sample):
     share = (distance.argmin(1) == 1).float().mean().item()
     nowhere = (distance.min(1).values > 0.5).float().mean().item()
     if nowhere > 0.1:
-        return f"trained with your loss, {nowhere:.0%} of your samples lie at neither mode: does the network see A^tau and its tau?"
+        return (
+            f"trained with your loss, {nowhere:.0%} of your samples lie at neither mode: does the network see A^tau and its own tau, "
+            "and is the target the slope of that very line, with the same noise?"
+        )
     if abs(share - 0.7) > 0.1:
         return f"both modes are there, but {share:.0%} of the samples are at the right one, where 70 % of the data are"
