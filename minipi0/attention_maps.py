@@ -19,8 +19,9 @@ def record():
     fused = gemma.attend
 
     def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        keys = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
-        scores = (q @ keys.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + bias.float()
+        group = q.shape[1] // k.shape[1]
+        keys = k.repeat_interleave(group, dim=1)
+        scores = (q @ keys.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + bias[:, :, ::group].float()
         maps.append(torch.softmax(scores, dim=-1).detach())
         return fused(q, k, v, bias)
 

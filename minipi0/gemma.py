@@ -8,7 +8,7 @@ The prefix (VLM) never looks at the suffix (action expert), so this one attentio
 first the prefix's rows of the mask, then the suffix's. That is why the prefix's keys and values can be cached while the actions are
 integrated over ten steps, and why training and sampling run the same two functions. Notebook 05 computes it in one piece, as a check.
 
-Axes: B batch, T tokens (P prefix, S suffix), W an expert's width, N heads, K kv heads, E head_dim.
+Axes: B batch, T tokens (P prefix, S suffix), W an expert's width, N heads, K kv heads, G = N / K, E head_dim.
 """
 
 import torch
@@ -59,18 +59,22 @@ def rotate(x: Tensor, table: Table) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Softmax attention with grouped kv heads. q: (B, N, Tq, E), k and v: (B, K, Tk, E), bias: (B, 1, Tq, Tk). Returns (B, Tq, N * E)."""
-    heads = q.shape[1]
-    k, v = (x.repeat_interleave(heads // x.shape[1], dim=1) if x.shape[1] > 1 else x.expand(-1, heads, -1, -1) for x in (k, v))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2)
+    """Softmax attention with grouped kv heads. q: (B, N, Tq, E), k and v: (B, K, Tk, E), bias: (B, 1, Tq * G, Tk). Returns (B, Tq, N * E).
+
+    The G = N / K query heads that share a kv head ask it independently of each other, just as G tokens would: so they become rows.
+    """
+    rows = q.unflatten(1, (k.shape[1], -1)).transpose(2, 3).flatten(2, 3)  # (B, K, Tq * G, E)
+    out = F.scaled_dot_product_attention(rows, k, v, attn_mask=bias).unflatten(2, (q.shape[2], -1))  # (B, K, Tq, G, E)
+    return out.transpose(1, 2).flatten(2)
 
 
-def attention_bias(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """(B, Tq, Tk) bool, True where a query may look, as numbers to add to the scores: (B, 1, Tq, Tk), 0 or very negative.
+def attention_bias(allowed: Tensor, dtype: torch.dtype, group: int) -> Tensor:
+    """(B, Tq, Tk) bool, True where a query may look, as numbers to add to the scores: 0 or very negative, (B, 1, Tq * G, Tk) as in `attend`.
 
     Not -inf: a padded query may look nowhere, and softmax over nothing but -inf is NaN.
     """
-    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min / 2)[:, None]
+    bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min / 2)
+    return bias.repeat_interleave(group, dim=1)[:, None]
 
 
 class Layer(nn.Module):
@@ -85,7 +89,8 @@ class Layer(nn.Module):
         self.qkv = nn.Linear(config.width, (n + 2 * k) * e, bias=False)  # queries, keys, values in one product
         self.attention_out = nn.Linear(n * e, config.width, bias=False)
         self.mlp_norm = RMSNorm(config.width)
-        self.gate_up = nn.Linear(config.width, 2 * config.mlp_dim, bias=False)  # GeGLU's two halves in one matrix
+        self.gate = nn.Linear(config.width, config.mlp_dim, bias=False)
+        self.up = nn.Linear(config.width, config.mlp_dim, bias=False)
         self.down = nn.Linear(config.mlp_dim, config.width, bias=False)
 
     def project(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,8 +111,7 @@ class Layer(nn.Module):
         """Residual, then the GeGLU MLP with its own residual. x: (B, T, W), attended: (B, T, N * E). Returns (B, T, W)."""
         x = x + self.attention_out(attended)
         normed = self.mlp_norm(x)
-        gate, up = (F.linear(normed, half) for half in self.gate_up.weight.chunk(2))  # two products: no strided halves to work on
-        return x + self.down(F.gelu(gate, approximate="tanh") * up)
+        return x + self.down(F.gelu(self.gate(normed), approximate="tanh") * self.up(normed))
 
 
 class Expert(nn.Module):
@@ -132,7 +136,7 @@ class TwoExperts(nn.Module):
             if ours != theirs:
                 raise ValueError(f"the experts attend jointly, but {name} is {ours} in the VLM and {theirs} in the action expert")
         self.vlm, self.action = Expert(vlm), Expert(action)
-        self.head_dim = vlm.head_dim
+        self.head_dim, self.group = vlm.head_dim, vlm.num_heads // vlm.num_kv_heads
         self.checkpointing = False  # True: recompute each layer in the backward pass instead of storing what it computed
 
     def prefix(self, x: Tensor, allowed: Tensor, positions: Tensor, output: bool = False) -> tuple[Tensor | None, Cache]:
@@ -141,7 +145,7 @@ class TwoExperts(nn.Module):
         x: (B, P, W_vlm); allowed: (B, P, P) bool, rows are queries; positions: (B, P). Returns every layer's keys and values, and only
         with output=True the normed output (B, P, W_vlm): pi0 never reads it, so the last layer stops at its keys and values.
         """
-        bias, table = attention_bias(allowed, x.dtype), rotary_table(positions, self.head_dim)
+        bias, table = attention_bias(allowed, x.dtype, self.group), rotary_table(positions, self.head_dim)
         cache: Cache = []
         for layer in self.vlm.layers[:-1]:
             x, *kv = self._run(prefix_layer, layer, x, bias, table)
@@ -155,7 +159,7 @@ class TwoExperts(nn.Module):
     def suffix(self, x: Tensor, bias: Tensor, table: Table, cache: Cache) -> Tensor:
         """The action expert over the suffix, looking at the cached prefix too. The cache is read, never extended.
 
-        x: (B, S, W_action); bias: (B, 1, S, P + S) from `attention_bias` and table, the suffix positions' `rotary_table`, are the same
+        x: (B, S, W_action); bias: (B, 1, S * G, P + S) from `attention_bias` and table, the suffix positions' `rotary_table`, are the same
         in every Euler step, so the caller computes them once. Returns (B, S, W_action), normed.
         """
         for layer, (prefix_k, prefix_v) in zip(self.action.layers, cache, strict=True):

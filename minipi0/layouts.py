@@ -2,7 +2,7 @@
 
 Released weights (openpi's PyTorch files, LeRobot, transformers) differ from minipi0's in three ways, all of them bridged here alone:
 - names: a table below; small differences between releases are evened out first (`canonical`);
-- fusion: minipi0 keeps q, k, v in one matrix and gate, up in another; they are stacked rows;
+- fusion: minipi0 keeps q, k, v in one matrix, their rows stacked;
 - time: released code predicts dx/dt with t = 1 - tau, the opposite of dx/dtau: action_out_proj changes its sign.
 
 Sizes travel as plain dicts, in the words of `Pi0Config.to_dict`.
@@ -33,7 +33,8 @@ LAYER = {
     "qkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
     "attention_out": ["self_attn.o_proj"],
     "mlp_norm": ["post_attention_layernorm"],
-    "gate_up": ["mlp.gate_proj", "mlp.up_proj"],
+    "gate": ["mlp.gate_proj"],
+    "up": ["mlp.up_proj"],
     "down": ["mlp.down_proj"],
 }
 VLM_HEAD = "paligemma_with_expert.paligemma.lm_head.weight"  # tied to the embedding: stands in for it where that is missing
@@ -75,7 +76,7 @@ def row_counts(name: str, rows: int, config: dict) -> list[int]:
     if name.endswith(".qkv.weight"):
         sizes = config["vlm" if ".vlm." in name else "action_expert"]
         return [sizes[heads] * sizes["head_dim"] for heads in ("num_heads", "num_kv_heads", "num_kv_heads")]
-    return [rows // 2] * 2 if name.endswith(".gate_up.weight") else [rows]
+    return [rows]
 
 
 def own_name(name: str) -> str:
@@ -89,7 +90,7 @@ def changes_sign(name: str) -> bool:
 
 
 def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
-    """minipi0's tensors under their released names: fused matrices cut into their parts, the velocity's sign turned.
+    """minipi0's tensors under their released names: the fused matrix cut into its parts, the velocity's sign turned.
 
     The parts are views, so this costs no memory; the VLM's head is its embedding, the action expert's unused head is zeros.
     """

@@ -135,7 +135,7 @@ class Pi0(nn.Module):
         allowed = block_mask(starts, valid)
         positions = valid.cumsum(1) - 1  # padding does not advance them
         _, cache = self.experts.prefix(prefix, allowed[:, :p, :p], positions[:, :p])
-        return cache, attention_bias(allowed[:, p:], prefix.dtype), rotary_table(positions[:, p:], self.config.vlm.head_dim)
+        return cache, attention_bias(allowed[:, p:], prefix.dtype, self.experts.group), rotary_table(positions[:, p:], self.config.vlm.head_dim)
 
     def decode(self, encoded, state: Tensor, noisy_actions: Tensor, time: Tensor) -> Tensor:
         """The velocity, given what `encode` returned: all that one Euler step costs. Returns (B, H, D) in the noisy actions' dtype."""

@@ -37,7 +37,8 @@ def experts(model, sizes, prefix, suffix, allowed, positions):
         attended = torch.cat(outputs, dim=-1)
         for j, (layer, part) in enumerate(zip(layers, (attended[:, :p], attended[:, p:]), strict=True)):
             x = xs[j] + part @ layer.attention_out.weight.T
-            gate, up = F.linear(norm(x, layer.mlp_norm.weight), layer.gate_up.weight).chunk(2, dim=-1)
+            normed = norm(x, layer.mlp_norm.weight)
+            gate, up = normed @ layer.gate.weight.T, normed @ layer.up.weight.T
             gelu = 0.5 * gate * (1 + torch.tanh(math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)))
             xs[j] = x + (gelu * up) @ layer.down.weight.T
     return norm(xs[0], model.vlm.norm.weight), norm(xs[1], model.action.norm.weight)

@@ -86,7 +86,7 @@ def test_the_velocitys_sign_turns_and_nothing_else(model, released):
     q, k, v = (tensors[f"{prefix}self_attn.{x}_proj.weight"] for x in "qkv")
     assert (len(q), len(k), len(v)) == (64, 32, 32) and torch.equal(torch.cat([q, k, v]), layer.qkv.weight)
     gate, up = (tensors[f"{prefix}mlp.{x}_proj.weight"] for x in ("gate", "up"))
-    assert torch.equal(torch.cat([gate, up]), layer.gate_up.weight)
+    assert torch.equal(gate, layer.gate.weight) and torch.equal(up, layer.up.weight)
     assert not tensors["model." + layouts.ACTION_HEAD].any()
     assert torch.equal(tensors["model." + layouts.VLM_HEAD], model.embedding.weight)
 

@@ -88,7 +88,7 @@ def test_the_idle_parameters_are_those_without_a_gradient():
     model, observation, noise = tiny()
     model.loss(observation, noise, noise=-noise, tau=torch.tensor([0.2, 0.7])).backward()
     idle = {name: p for name, p in model.named_parameters() if p.grad is None}
-    last_layer = [f"layers.1.{part}" for part in ("attention_out", "mlp_norm", "gate_up", "down")]
+    last_layer = [f"layers.1.{part}" for part in ("attention_out", "mlp_norm", "gate", "up", "down")]
     assert set(idle) == {f"experts.vlm.{name}.weight" for name in ("norm", *last_layer)}
     last = model.experts.vlm.layers[1].qkv.weight.grad
     assert not last[:16].any() and last[16:].any()  # 2 heads of 8: the queries' rows

@@ -73,7 +73,7 @@ def test_gradients_equal_the_naive_models():
         else:
             torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-7, atol=1e-9)
     without = {name.removeprefix("experts.vlm.") for name in ours if ours[name] is None}
-    assert without == {"norm.weight"} | {f"layers.2.{part}.weight" for part in ("attention_out", "mlp_norm", "gate_up", "down")}
+    assert without == {"norm.weight"} | {f"layers.2.{part}.weight" for part in ("attention_out", "mlp_norm", "gate", "up", "down")}
 
 
 @torch.no_grad()
