@@ -69,7 +69,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
 
 def attention_bias(allowed: Tensor, dtype: torch.dtype, group: int) -> Tensor:
-    """(B, Tq, Tk) bool, True where a query may look, as numbers to add to the scores: 0 or very negative, (B, 1, Tq * G, Tk) as in `attend`.
+    """(B, Tq, Tk) bool, True where a query may look, as numbers added to the scores: (B, 1, Tq * G, Tk), 0 or very negative.
 
     Not -inf: a padded query may look nowhere, and softmax over nothing but -inf is NaN.
     """

@@ -135,7 +135,8 @@ class Pi0(nn.Module):
         allowed = block_mask(starts, valid)
         positions = valid.cumsum(1) - 1  # padding does not advance them
         _, cache = self.experts.prefix(prefix, allowed[:, :p, :p], positions[:, :p])
-        return cache, attention_bias(allowed[:, p:], prefix.dtype, self.experts.group), rotary_table(positions[:, p:], self.config.vlm.head_dim)
+        bias = attention_bias(allowed[:, p:], prefix.dtype, self.experts.group)
+        return cache, bias, rotary_table(positions[:, p:], self.config.vlm.head_dim)
 
     def decode(self, encoded, state: Tensor, noisy_actions: Tensor, time: Tensor) -> Tensor:
         """The velocity, given what `encode` returned: all that one Euler step costs. Returns (B, H, D) in the noisy actions' dtype."""
@@ -180,6 +181,10 @@ class Pi0(nn.Module):
         encoded = self.encode(observation)
         times = iter(time_embedding(taus, self.config.action_expert.width)[:, None].to(encoded[1]))  # (1, W) for every step
         return flow.euler(lambda x, tau: self.decode(encoded, observation.state, x, next(times)), noise, steps)
+
+    def compile(self, **options) -> None:
+        """torch.compile, in place, the two parts that everything runs through. options: torch.compile's, for instance mode=."""
+        self.encode, self.decode = torch.compile(self.encode, **options), torch.compile(self.decode, **options)
 
     def _check(self, observation: Observation, **actions: Tensor) -> None:
         c, b = self.config, len(observation.state)

@@ -33,7 +33,7 @@ def test_speed(tmp_path, capsys, threads):
     assert json.loads((tmp_path / "speed.json").read_text()) == json.loads(json.dumps(result))
     assert max(result["difference"].values()) < 2e-5
     rows = [f"{group}: {name}" for group in ("training step", "sample") for name in ("transformers", "minipi0", "minipi0, bf16")]
-    assert set(rows) <= result["rows"].keys() and "training step: minipi0, checkpointing" in result["rows"]
+    assert {*rows, "sample: minipi0, bf16 weights"} <= result["rows"].keys() and "training step: minipi0, checkpointing" in result["rows"]
     assert all(value > 0 for row in result["rows"].values() for value in row.values())
     assert result["rows"]["sample: transformers"]["times faster"] == 1
     for group in ("training step", "sample"):  # the last layer's prefix output, which nobody reads, is not computed here

@@ -401,3 +401,26 @@ def test_observations_stack_index_and_move():
     for name in ("images", "image_mask", "tokens", "token_mask", "state"):
         assert torch.equal(getattr(again, name), getattr(observation, name))
         assert getattr(moved, name).device.type == "meta"
+
+
+def test_compiling_changes_no_number_and_is_used_everywhere():
+    config = ref.tiny()
+    model, observation = ref.random_pi0(config), ref.random_observation(config)
+    actions, noise = torch.randn(2, 3, config.horizon, config.action_dim, generator=torch.Generator().manual_seed(0))
+
+    def results():
+        loss = model.loss(observation, actions, noise=noise, tau=torch.tensor([0.1, 0.5, 0.9]))
+        return [loss, *torch.autograd.grad(loss, model.parameters(), allow_unused=True), model.sample_actions(observation, noise=noise)]
+
+    eager, graphs = results(), []
+
+    def backend(graph, inputs):  # what torch.compile traced, run as it is: no compiler needed
+        graphs.append(graph)
+        return graph.forward
+
+    model.compile(backend=backend)
+    for before, after in zip(eager, results(), strict=True):
+        assert (before is None) == (after is None)
+        if before is not None:
+            torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)
+    assert len(graphs) >= 2  # encode and decode

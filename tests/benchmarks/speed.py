@@ -9,6 +9,7 @@ how much there is still to gain. Memory is the peak of a fresh process each. `--
 """
 
 import argparse
+import copy
 import json
 import platform
 import resource
@@ -110,7 +111,7 @@ class Case:
         return self.model.sample_actions(inputs, noise=noise, steps=STEPS)
 
 
-def variants(ours: Case, theirs: Case, device: str, compiled: bool) -> dict[str, dict]:
+def variants(cases: dict[str, Case], device: str) -> dict[str, dict]:
     """Name -> function, for training steps and for samples."""
 
     def bf16(function):
@@ -121,49 +122,29 @@ def variants(ours: Case, theirs: Case, device: str, compiled: bool) -> dict[str,
         return run
 
     def checkpointed():
-        ours.model.experts.checkpointing = True
-        ours.train()
-        ours.model.experts.checkpointing = False
+        experts = cases["minipi0"].model.experts
+        experts.checkpointing = True
+        cases["minipi0"].train()
+        experts.checkpointing = False
 
-    train = {"transformers": theirs.train, "minipi0": ours.train, "minipi0, checkpointing": checkpointed}
-    train |= {"transformers, bf16": bf16(theirs.train), "minipi0, bf16": bf16(ours.train)}
-    sample = {"transformers": theirs.sample, "minipi0": ours.sample}
-    sample |= {"transformers, bf16": bf16(theirs.sample), "minipi0, bf16": bf16(ours.sample)}
-    if compiled:
-        parts = {case: (case.model, case.loss) for case in (ours, theirs)}
-        eager = {case: (case.model.forward, getattr(case.model, "encode", None), getattr(case.model, "decode", None)) for case in parts}
-        fast_loss = {ours: torch.compile(ours.model.loss), theirs: torch.compile(theirs.loss)}
-        fast = {theirs: torch.compile(theirs.model.forward)}
-        fast_parts = torch.compile(ours.model.encode), torch.compile(ours.model.decode)
+    train = {name: case.train for name, case in cases.items() if "weights" not in name}
+    sample = {name: case.sample for name, case in cases.items()}
+    for name in ("transformers", "minipi0"):
+        train[f"{name}, bf16"], sample[f"{name}, bf16"] = bf16(cases[name].train), bf16(cases[name].sample)
+    return {"training step": train | {"minipi0, checkpointing": checkpointed}, "sample": sample}
 
-        def train_compiled(case):
-            def run():
-                case.loss = fast_loss[case]
-                try:
-                    return case.train()
-                finally:
-                    case.loss = parts[case][1]
 
-            return run
-
-        def sample_compiled(case):
-            def run():
-                if case.theirs:
-                    case.model.forward = fast[case]
-                else:
-                    case.model.encode, case.model.decode = fast_parts
-                try:
-                    return case.sample()
-                finally:
-                    case.model.forward = eager[case][0]
-                    if not case.theirs:
-                        case.model.encode, case.model.decode = eager[case][1:]
-
-            return run
-
-        for case, name in ((theirs, "transformers, compiled"), (ours, "minipi0, compiled")):
-            train[name], sample[name] = train_compiled(case), sample_compiled(case)
-    return {"training step": train, "sample": sample}
+def compiled(case: Case, **options) -> Case:
+    """The same case with its model compiled; weights shared with the eager one."""
+    twin = copy.copy(case)
+    twin.model = copy.copy(case.model)  # shallow: compiling puts the new methods on this one only
+    if case.theirs:
+        twin.model.forward = torch.compile(twin.model.forward, **options)
+        twin.loss = twin._theirs
+    else:
+        twin.model.compile(**options)
+        twin.loss = twin.model.loss
+    return twin
 
 
 def matmul(n: int, device: str, dtype: torch.dtype):
@@ -212,9 +193,15 @@ def run(args) -> dict:
     difference = {"actions": (ours.sample() - theirs.sample()).abs().max().item(), "loss": (ours.train() - theirs.train()).abs().item()}
     if dtype == torch.float32 and max(difference.values()) > ATOL:
         raise SystemExit(f"the outputs differ: {difference}")
-    groups = variants(ours, theirs, device, args.compile)
+    cases = {"transformers": theirs, "minipi0": ours}
     if args.compile:
-        difference["actions, compiled"] = (groups["sample"]["minipi0, compiled"]() - theirs.sample()).abs().max().item()
+        cases |= {f"{name}, compiled": compiled(case) for name, case in cases.items()}
+        difference["actions, compiled"] = (cases["minipi0, compiled"].sample() - theirs.sample()).abs().max().item()
+    if dtype == torch.float32:  # how the released model is run: no copy of the weights is cast in every call
+        half = Case(copy.deepcopy(model).bfloat16(), *sizes, device, torch.bfloat16)
+        cases |= {"minipi0, bf16 weights": half}
+        cases |= {"minipi0, bf16 weights, compiled": compiled(half)} if args.compile else {}
+    groups = variants(cases, device)
     n = 64 if args.size == "tiny" else 8192 if device == "cuda" else 2048
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     products = {name: matmul(n, device, kind) for name, kind in kinds.items()}
