@@ -125,3 +125,15 @@ def shares(groups: dict, title: str):
     ax.invert_yaxis()
     ax.set(xlabel="share of the action tokens' attention", title=title, xlim=(0, 1))
     return fig
+
+
+def patch_maps(maps: dict):
+    """Attention per image patch without the image. maps: {title: (rows, columns)}. Returns the figure."""
+    fig, axes = style.figure(1, len(maps), size=(1.9, 1.9), squeeze=False)
+    top = max(float(np.asarray(attention).max()) for attention in maps.values())
+    for ax, (title, attention) in zip(axes[0], maps.items(), strict=True):
+        shown = ax.imshow(attention, cmap="viridis", vmin=0, vmax=top)
+        ax.set_title(title, fontsize=9)
+        ax.axis("off")
+    fig.colorbar(shown, ax=axes[0].tolist(), label="share of the look", shrink=0.8)
+    return fig
