@@ -52,15 +52,17 @@ class Checkpoint:
     released: bool
     folder: Path
     written: dict  # what `save` noted in the file: "config" and perhaps "stats"
-    versions: dict[Path, tuple]  # of each file, when it was opened
+    versions: dict[Path, tuple | None]  # of each file, when it was opened
 
     def read(self, name: str) -> Tensor:
         """One tensor. The file is mapped for this tensor only: what was read before no longer counts as memory."""
         file, key = self.where[name]
-        with safe_open(file, framework="pt") as tensors:
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                return tensors.get_tensor(key)[: self.shapes[name][0]]
+        finally:  # whatever came of it: after opening, or the new file could slip in between
             if _version(file) != self.versions[file]:
                 raise ValueError(f"{file} was replaced while it was being read, and two models would have been mixed: load it again")
-            return tensors.get_tensor(key)[: self.shapes[name][0]]
 
     def config(self) -> dict:
         """The model's sizes, as `Pi0Config.to_dict` gives them: from config.json, else as `save` noted them, else from released shapes.
@@ -155,7 +157,7 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
                     if name in found:
                         raise ValueError(f"{file}: {key} and {found[name][1]} are the same tensor by name")
                     found[name] = (file, key, tuple(part.get_shape()), part.get_dtype())
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, RuntimeError) as error:  # RuntimeError: torch's, which maps it after safetensors has looked
             raise _incomplete(file, error) from error
     released = not any(name.startswith("experts.") for name in found)
     embedding = released_names("embedding.weight")[0]
@@ -193,9 +195,12 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _version(file: Path) -> tuple:
-    """Another one after the file was replaced or written to."""
-    stat = file.stat()
+def _version(file: Path) -> tuple | None:
+    """Another one after the file was replaced or written to, None after it was removed."""
+    try:
+        stat = file.stat()
+    except FileNotFoundError:
+        return None
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 

@@ -322,22 +322,27 @@ def test_weights_that_are_no_numbers_are_named(released, dtype):
             Pi0.from_pretrained(rewrite(folder, tensors | {"model." + part: broken.clamp(min=-1e6)}), dtype=torch.float16)
 
 
-def test_a_file_replaced_while_it_is_read_is_refused(model, tmp_path, monkeypatch):
+@pytest.mark.parametrize("change", ["same sizes", "another size", "removed"])
+def test_a_file_replaced_while_it_is_read_is_refused(model, change, tmp_path, monkeypatch):
     """Tensors are read one after the other: another model with the same sizes, saved in between, would be mixed into the first."""
     model.save_pretrained(tmp_path)
+    other = ref.random_pi0(CONFIG if change == "same sizes" else ref.tiny(), seed=1)
     read, count = checkpoint.Checkpoint.read, 0
 
     def interrupted(self, name):
         nonlocal count
         count += 1
         if count == 7:
-            ref.random_pi0(CONFIG, seed=1).save_pretrained(tmp_path)
+            other.save_pretrained(tmp_path)
+            if change == "removed":
+                (tmp_path / "model.safetensors").unlink()
         return read(self, name)
 
     monkeypatch.setattr(checkpoint.Checkpoint, "read", interrupted)
     with pytest.raises(ValueError, match="model.safetensors was replaced while it was being read"):
         Pi0.from_pretrained(tmp_path)
-    assert_same_weights(Pi0.from_pretrained(tmp_path), ref.random_pi0(CONFIG, seed=1))  # and then it is all of the new one
+    if change != "removed":
+        assert_same_weights(Pi0.from_pretrained(tmp_path), other)  # and then it is all of the new one
 
 
 def test_config_json_missing_or_wrong(model, released):
