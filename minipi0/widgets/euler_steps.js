@@ -11,7 +11,8 @@ export default {
       ["error: their distance", ""], ["n × error", ""],
     ]);
     element(view.side, "p", { class: "m0-note" }, "Drag ε, or focus it and use the arrow keys. Dashed: where a step's tangent points, "
-      + "followed up to τ = 1. That is the mean of all actions that can have led to this point; a single step (n = 1) goes all the way there.");
+      + "followed up to τ = 1. That is the mean of all actions that can have led to this point; a single step (n = 1) goes all the way "
+      + "there. Dotted: how far the particle has strayed.");
     addHandle(view, { trait: "start", name: "start, noise ε", colour: COLOUR.noise });
 
     function draw() {

@@ -1,4 +1,4 @@
-"""The flow field where anywidget's front end is missing: plain ipywidgets, redrawn by the kernel (some pictures a second)."""
+"""The widgets where anywidget's front end is missing: plain ipywidgets, redrawn by the kernel (some pictures a second)."""
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -7,25 +7,47 @@ from IPython.display import display
 from minipi0.plots import flow_field
 from minipi0.widgets import targets
 
+STYLE = {"description_width": "110px"}
+
+
+def straight_line_fallback(noise=(-2.0, -1.0), action=(1.5, 2.0)):
+    """StraightLine's picture with ipywidgets.interact: move tau. Returns interact's function."""
+    return ipywidgets.interact(lambda tau: _show(flow_field.straight_line(noise, action, tau)), tau=_tau(0.4))
+
 
 def flow_field_fallback(network=None, n_particles: int = 300):
     """FlowField's picture with ipywidgets.interact: choose the target, tau and the number of Euler steps.
 
     network: a velocity(x, tau) to show beside the exact field, as for flow.euler. Returns interact's function.
     """
-    fields = ["exact"] if network is None else ["exact", "network"]
-
-    def draw(target="ring", field=fields[0], tau=0.5, euler_steps=10):
+    def draw(target, field, tau, euler_steps):
         mixture = targets.TARGETS[target]()
-        fig = flow_field.flow_field(network if field == "network" else mixture, [tau], euler_steps, n_particles, mixture)
-        display(fig)
-        plt.close(fig)
+        _show(flow_field.flow_field(network if field == "network" else mixture, [tau], euler_steps, n_particles, mixture))
 
-    style = {"description_width": "110px"}
-    return ipywidgets.interact(
-        draw,
-        target=ipywidgets.Dropdown(options=list(targets.TARGETS), style=style),
-        field=ipywidgets.Dropdown(options=fields, style=style),
-        tau=ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="τ (1: action)", style=style),
-        euler_steps=ipywidgets.IntSlider(10, min=1, max=50, description="Euler steps n", style=style),
-    )
+    fields = ["exact"] if network is None else ["exact", "network"]
+    return ipywidgets.interact(draw, target=_choice(targets.TARGETS), field=_choice(fields), tau=_tau(0.5), euler_steps=_steps(10))
+
+
+def euler_steps_fallback(start=(1.6, 2.4)):
+    """EulerSteps' picture with ipywidgets.interact: choose the target and the number of steps. Returns interact's function."""
+    def draw(target, steps):
+        _show(flow_field.euler_steps(targets.TARGETS[target](), start, [steps]))
+
+    return ipywidgets.interact(draw, target=_choice(targets.TARGETS), steps=_steps(4))
+
+
+def _show(fig) -> None:
+    display(fig)
+    plt.close(fig)
+
+
+def _choice(names):
+    return ipywidgets.Dropdown(options=list(names), style=STYLE)
+
+
+def _tau(value: float):
+    return ipywidgets.FloatSlider(value, min=0, max=1, step=0.05, description="τ (1: action)", style=STYLE)
+
+
+def _steps(value: int):
+    return ipywidgets.IntSlider(value, min=1, max=50, description="Euler steps n", style=STYLE)
