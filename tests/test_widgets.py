@@ -145,6 +145,10 @@ def test_static_twins():
     error = (flow.euler(ring.velocity, noise, 8) - flow.euler(ring.velocity, noise, 2000)).norm()
     assert fig.axes[1].get_title() == f"n = 8: error {error:.3f}"
     assert len(twins.noise_to_action(ring, n_particles=20).axes) == 5
+    for fig in (twins.euler_steps(ring, steps=[4]), twins.flow_field(ring, taus=[0.5], n_particles=20)):  # as the fallbacks draw them
+        fig.canvas.draw()
+        legend = fig.legends[0].get_window_extent()
+        assert legend.x0 >= 0 and legend.x1 <= fig.bbox.width
     plt.close("all")
 
 

@@ -48,7 +48,7 @@ def flow_field(velocity, taus=(0, 0.25, 0.5, 0.75, 1), euler_steps: int = 50, n_
         paths = flow.euler(velocity, noise, euler_steps, path=True)
     line = torch.linspace(-3.2, 3.2, 17)
     grid = torch.cartesian_prod(line, line)
-    fig, axes = style.figure(1, len(taus), size=(3.2, 3.4), squeeze=False, sharey=True)
+    fig, axes = _panels(len(taus))
     for ax, tau in zip(axes[0], taus, strict=True):
         with torch.no_grad():
             v = torch.as_tensor(velocity(grid, torch.tensor(tau, dtype=torch.float64)))
@@ -68,7 +68,7 @@ def euler_steps(mixture, start=(1.6, 2.4), steps=(1, 2, 4, 10)):
     """
     noise = torch.as_tensor(start, dtype=torch.float64).reshape(1, 2)
     exact = flow.euler(mixture.velocity, noise, 2000, path=True)[:, 0]
-    fig, axes = style.figure(1, len(steps), size=(3.2, 3.4), squeeze=False, sharey=True)
+    fig, axes = _panels(len(steps))
     for ax, n in zip(axes[0], steps, strict=True):
         path = flow.euler(mixture.velocity, noise, n, path=True)[:, 0]
         _discs(ax, mixture)
@@ -122,9 +122,14 @@ def _discs(ax, mixture):
         ax.add_patch(Circle(mean.tolist(), 2 * mixture.std, color=style.DATA, alpha=0.3, lw=0))
 
 
+def _panels(count: int):
+    return style.figure(1, count, size=(3.2, 3.4) if count > 1 else (4.4, 4.8), squeeze=False, sharey=True)
+
+
 def _legend(fig, ax, *entries):
     handles = [ax.plot([], [], "o", color=colour, label=text)[0] for text, colour in entries]
-    fig.legend(handles=handles, loc="outside lower center", ncols=len(entries), frameon=False)
+    columns = len(entries) if len(fig.axes) > 1 else 2  # below a single panel there is room for two
+    fig.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _window(fig, axes):
