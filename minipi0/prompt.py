@@ -16,7 +16,7 @@ LENGTH = 48  # tokens; what the released pi0 pads to
 @cache
 def byte_tokenizer() -> PreTrainedTokenizerBase:
     """A token per byte, no files: the mini model's tokenizer. 260 ids: padding 0, end 1, unknown 2, bytes 3 … 258, BOS 259."""
-    return ByT5Tokenizer(extra_ids=0, bos_token="<s>")
+    return ByT5Tokenizer(extra_ids=0, bos_token="<s>", split_special_tokens=True)  # "<pad>" in a prompt is five bytes
 
 
 @cache

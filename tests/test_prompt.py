@@ -54,6 +54,8 @@ def test_every_byte_fits_the_mini_models_vocabulary():
     tokens, _ = tokenize([text], length=None)
     assert tokens.max() < Pi0Config.mini().vocab_size == len(byte_tokenizer())
     assert tokens[0, 1:-1].tolist() == as_bytes(text.replace("_", " "))
+    for markup in ("</s>", "<pad>", "put <s> there"):  # what a user types is text, never a special token
+        assert tokenize([markup], length=None)[0][0, 1:-1].tolist() == as_bytes(markup)
 
 
 def test_any_tokenizer_follows_the_same_rule():
