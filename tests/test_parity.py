@@ -208,6 +208,20 @@ def test_loss_and_gradients_as_in_transformers(name):
     assert_gradients_agree(ours, {n: g for n, g in theirs.items() if n not in checkpoint.UNUSED})
 
 
+@pytest.mark.parametrize("seen", ["images alone", "text alone", "state alone", "no text at all"])
+@torch.no_grad()
+def test_robots_that_see_or_read_nothing_as_in_transformers(seen):
+    config = ref.tiny(kv_heads=2)
+    model = ref.random_pi0(config)
+    observation = ref.random_observation(config, length=0 if seen == "no text at all" else 5)
+    observation.image_mask[:] = seen not in ("text alone", "state alone")
+    observation.token_mask[:] = seen == "text alone"
+    noise = torch.randn(3, config.horizon, config.action_dim, generator=torch.Generator().manual_seed(0))
+    tau = torch.tensor([0.0, 0.37, 0.93], dtype=torch.float64)
+    theirs = ref.reference_from(model)(noise=noise, timestep=1 - tau, **ref.reference_inputs(observation, config)).logits
+    torch.testing.assert_close(model.velocity(observation, noise, tau), -theirs, rtol=0, atol=ATOL)
+
+
 def test_weights_of_transformers_come_in():
     """The other direction: a model that transformers built and saved, read by from_pretrained."""
     config = ref.tiny(kv_heads=2)
