@@ -100,7 +100,8 @@ def fit(
         raise ValueError(f"{half}: small steps would be rounded away. Load with dtype=torch.float32 and train with bf16=True")
     device = next(model.parameters()).device
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    settings = dict(lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), **settings, fused=True)
     losses: list[float] = []
     sample = {} if out is None else _sample(dataset, recipe)
     if resume:
