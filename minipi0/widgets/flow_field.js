@@ -115,14 +115,14 @@ export default {
     let frame = 0, from = null; // from: {tau, time} of the last tau that did not come from the clock; the last tau and time since
     function tick(time) {
       frame = 0;
-      if (!model.get("playing")) { from = null; return; }
+      if (!model.get("playing")) { from = null; model.save_changes(); return; }
       const tau = model.get("tau");
       // started, moved by hand or from Python, or the page was hidden for a while
       if (!from || tau !== from.last || time > from.seen + 1000) from = { tau, time };
       const elapsed = (time - from.time) / DURATION;
       const next = Math.min(1, from.tau + (calm.matches ? Math.floor(10 * elapsed) / 10 : elapsed));
       Object.assign(from, { last: next, seen: time });
-      if (next !== tau) view.set({ tau: next });
+      if (next !== tau) model.set("tau", next); // Python hears of it at the end: sixty messages a second would slow the picture
       if (next === 1) view.set({ playing: false });
       frame = requestAnimationFrame(tick);
     }

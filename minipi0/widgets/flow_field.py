@@ -14,7 +14,8 @@ class FlowField(Canvas):
 
     Traits, to read and to set: target ("ring", "two_moons", "obstacle", "dots"), tau in [0, 1], playing, euler_steps (1 to 50),
     show ("marginal" field or "conditional" straight lines), field ("exact" or "network"), particle (x, y), dots [(x, y), ...],
-    n_particles (up to 2000), seed. Raises traitlets.TraitError for other values, ValueError for a velocity of another shape.
+    n_particles (up to 2000), seed. While it plays, Python sees the tau at which it started; the new one when it stops.
+    Raises traitlets.TraitError for other values, ValueError for a velocity of another shape.
     """
 
     _esm = browser_code("canvas.js", "mixture.js", "flow_field.js")
