@@ -218,6 +218,8 @@ class Pi0(nn.Module):
         Built without memory, then filled tensor by tensor, in the file's dtype unless `dtype` is given. In eval mode.
         Strict: every missing, unexpected or mis-shaped tensor is a ValueError that names it; no half-loaded model is ever returned.
         """
+        if not isinstance(config, Pi0Config | None):
+            raise ValueError(f"config must be a Pi0Config (Pi0Config.from_dict makes one of a dict), not a {type(config).__name__}")
         source = checkpoint.open_checkpoint(path_or_repo)
         model = cls._filled(source, config or Pi0Config.from_dict(source.config()), dtype)
         model.stats = source.stats()

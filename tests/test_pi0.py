@@ -424,3 +424,8 @@ def test_compiling_changes_no_number_and_is_used_everywhere():
         if before is not None:
             torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)
     assert len(graphs) >= 2  # encode and decode
+
+
+def test_a_configuration_of_another_type_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="config must be a Pi0Config .* not a dict"):
+        Pi0.from_pretrained(tmp_path, config=ref.tiny().to_dict())
