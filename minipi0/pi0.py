@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from minipi0 import checkpoint, flow
+from minipi0.compiled import compiled
 from minipi0.config import ExpertConfig, Pi0Config
 from minipi0.gemma import Cache, Table, TwoExperts, attention_bias, rotary_table
 from minipi0.layouts import PALIGEMMA
@@ -182,9 +183,14 @@ class Pi0(nn.Module):
         times = iter(time_embedding(taus, self.config.action_expert.width)[:, None].to(encoded[1]))  # (1, W) for every step
         return flow.euler(lambda x, tau: self.decode(encoded, observation.state, x, next(times)), noise, steps)
 
-    def compile(self, **options) -> None:
-        """torch.compile, in place, the two parts that everything runs through. options: torch.compile's, for instance mode=."""
-        self.encode, self.decode = torch.compile(self.encode, **options), torch.compile(self.decode, **options)
+    def compile(self, frozen: bool = False, **options) -> None:
+        """torch.compile, in place, the two parts that everything runs through. options: torch.compile's, for instance mode=.
+
+        frozen=True: for sampling alone, faster still on a CPU; see `compiled`, and what it raises.
+        """
+        for name in ("encode", "decode"):
+            self.__dict__.pop(name, None)  # what an earlier call left
+            setattr(self, name, compiled(getattr(self, name), self, frozen, **options))
 
     def _check(self, observation: Observation, **actions: Tensor) -> None:
         c, b = self.config, len(observation.state)

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from minipi0 import checkpoint, data, evaluate, prompt
+from minipi0.compiled import compiled
 from minipi0.config import Pi0Config
 from minipi0.pi0 import Pi0
 
@@ -109,7 +110,7 @@ def fit(
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)  # now, not after the first hours
     model.train()
-    loss_of = torch.compile(model.loss) if compile else model.loss
+    loss_of = compiled(model.loss, model) if compile else model.loss
     bar = tqdm(range(len(losses), recipe.steps), initial=len(losses), total=recipe.steps, unit="step", disable=not progress)
     for step in bar:
         indices = recipe.indices(step, len(dataset))

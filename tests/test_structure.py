@@ -18,7 +18,8 @@ KNOWS = {  # all that these modules may import from the package
     "checkpoint": {"layouts"},
     "toys": {"flow"},
     "evaluate": set(),
-    "pi0": {"flow", "config", "gemma", "checkpoint", "layouts"},
+    "compiled": set(),
+    "pi0": {"flow", "config", "gemma", "checkpoint", "layouts", "compiled"},
 }
 
 
