@@ -97,7 +97,7 @@ class Checkpoint:
         return sizes
 
     def stats(self) -> dict[str, Tensor] | None:
-        """The normalisation statistics that `save` noted or LeRobot saved beside the weights: state_mean, … (S,) and (D,), or None."""
+        """The normalisation statistics state_mean, … (S,) and (D,): as `save` noted, or LeRobot or openpi saved them beside the weights."""
         if "stats" in self.written:
             return {name: torch.tensor(values) for name, values in self.written["stats"].items()}
         found = {}
@@ -110,7 +110,7 @@ class Checkpoint:
                 what, number = name.split("_")
                 key = f"{'observation.state' if what == 'state' else what}.{number}"
                 found |= {name: tensors[key].float()} if key in tensors else {}
-        return found if found.keys() == STATS else None
+        return found if found.keys() == STATS else _openpi_stats(self.folder)
 
     def _config_json(self, sizes_in) -> dict:
         file = self.folder / "config.json"
@@ -128,6 +128,22 @@ class Checkpoint:
             raise ValueError(f"{file} does not hold a pi0's sizes: {reason}; pass config=Pi0Config(...)") from error
 
 
+def _openpi_stats(folder: Path) -> dict[str, Tensor] | None:
+    """From assets/<data set>/norm_stats.json. A base model comes with those of many robots: which one is yours, it cannot know."""
+    files = sorted((folder / "assets").rglob("norm_stats.json"))
+    if len(files) != 1:
+        if files:
+            robots = ", ".join(str(file.parent.relative_to(folder / "assets")) for file in files)
+            warnings.warn(f"{folder} has normalisation statistics of several data sets ({robots}): none is taken", stacklevel=4)
+        return None
+    try:
+        found = json.loads(files[0].read_text())["norm_stats"]
+        keys = {"state": "state", "action": "actions"}
+        return {name: torch.tensor(found[keys[what]][number]).float() for name in STATS for what, number in [name.split("_")]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{files[0]} does not hold openpi's normalisation statistics: {error!r}") from error
+
+
 def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
     """Look into a folder with model.safetensors (or its shards), a .safetensors file, or a Hugging Face repository.
 
@@ -138,7 +154,7 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(path_or_repo)):
             raise FileNotFoundError(f"no file or folder {path_or_repo}, and that is no Hugging Face repository id (owner/name)")
         try:
-            patterns = dict(allow_patterns=["*.safetensors", "*.json"], ignore_patterns=["*/*"])  # other checkpoints may lie in folders
+            patterns = dict(allow_patterns=["*.safetensors", "*.json"], ignore_patterns=["*/*.safetensors"])  # of other checkpoints
             path = Path(snapshot_download(str(path_or_repo), **patterns))
         except (HfHubHTTPError, OSError) as error:
             raise FileNotFoundError(f"no folder {path_or_repo} here, and from the Hugging Face Hub it could not be had: {error}") from error

@@ -388,7 +388,7 @@ def test_repositories_come_through_the_hub(model, released, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "snapshot_download", found)
     assert_same_weights(Pi0.from_pretrained("someone/pi0"), model)
-    assert asked == [("someone/pi0", ["*.safetensors", "*.json"], ["*/*"])]  # the Hub's "*" takes in folders, too
+    assert asked == [("someone/pi0", ["*.safetensors", "*.json"], ["*/*.safetensors"])]  # the Hub's "*" takes in folders, too
     monkeypatch.setattr(checkpoint, "snapshot_download", unknown)
     with pytest.raises(FileNotFoundError, match="no folder someone/else here, and from the .* Hub it could not be had: cannot find"):
         Pi0.from_pretrained("someone/else")

@@ -283,6 +283,25 @@ def test_lerobots_statistics(tmp_path):
         Pi0.from_pretrained(tmp_path)
 
 
+def test_openpis_statistics(tmp_path):
+    ref.random_pi0(CONFIG).save_pretrained(tmp_path, layout="lerobot")
+    mine, other = tmp_path / "assets" / "someone" / "my-robot", tmp_path / "assets" / "other"
+    names = {"state": "state", "actions": "action"}
+    parts = {key: {part: STATS[f"{name}_{part}"].tolist() for part in ("mean", "std")} for key, name in names.items()}
+    for folder in (mine, other):
+        folder.mkdir(parents=True)
+        (folder / "norm_stats.json").write_text(json.dumps({"norm_stats": parts}))
+    with pytest.warns(UserWarning, match=r"statistics of several data sets \(other, someone/my-robot\): none is taken"):
+        assert Pi0.from_pretrained(tmp_path).stats is None
+    (other / "norm_stats.json").unlink()
+    stats = Pi0.from_pretrained(tmp_path).stats
+    assert stats.keys() == STATS.keys() and all(torch.equal(stats[name], values) for name, values in STATS.items())
+    for broken in ({}, {"norm_stats": {"state": parts["state"]}}, {"norm_stats": parts | {"actions": {"mean": "x", "std": 1}}}):
+        (mine / "norm_stats.json").write_text(json.dumps(broken))
+        with pytest.raises(ValueError, match="my-robot/norm_stats.json does not hold openpi's normalisation statistics"):
+            Pi0.from_pretrained(tmp_path)
+
+
 # ---------------------------------------------------------------- PaliGemma
 
 
