@@ -35,11 +35,13 @@ def straight_line(noise, action, tau: float = 0.4):
     return _window(fig, [ax])
 
 
-def flow_field(velocity, taus=(0, 0.25, 0.5, 0.75, 1), euler_steps: int = 50, n_particles: int = 300, target=None, seed: int = 0):
+def flow_field(velocity, taus=(0, 0.25, 0.5, 0.75, 1), euler_steps: int = 50, n_particles: int = 300, target=None, seed: int = 0,
+               obstacle: float = 0):  # fmt: skip
     """A panel per tau: arrows of the field, and particles that came there from noise in `euler_steps` steps. Returns the figure.
 
     velocity: a toys.GaussianMixture (its exact marginal field) or a function velocity(x, tau) as for flow.euler.
-    target: the mixture to draw as discs of two standard deviations, by default the given one. The twin of widgets.FlowField.
+    target: the mixture to draw as discs of two standard deviations, by default the given one. obstacle: the radius of a grey
+    disc at the origin, none by default. The twin of widgets.FlowField.
     """
     if isinstance(velocity, toys.GaussianMixture):
         velocity, target = velocity.velocity, velocity if target is None else target
@@ -53,6 +55,8 @@ def flow_field(velocity, taus=(0, 0.25, 0.5, 0.75, 1), euler_steps: int = 50, n_
         with torch.no_grad():
             v = torch.as_tensor(velocity(grid, torch.tensor(tau, dtype=torch.float64)))
         v = v * (0.6 / v.norm(dim=1, keepdim=True)).clamp(max=1 / 7)  # a seventh of the velocity, at most a cell and a half
+        if obstacle:
+            ax.add_patch(Circle((0, 0), obstacle, **style.OBSTACLE))
         _discs(ax, target)
         ax.quiver(*grid.T, *v.T, color=style.FLOW, alpha=0.75, angles="xy", scale_units="xy", scale=1, width=0.005, headwidth=4)
         ax.plot(*_at(paths, tau).T, ".", color=style.PATH, ms=3)

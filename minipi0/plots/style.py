@@ -10,6 +10,7 @@ ONE_STEP = "#E69F00"
 REGRESSION = "#D55E00"
 GAUSSIAN = "#CC79A7"
 PATH = "#56B4E9"
+OBSTACLE = dict(facecolor="#dddddd", edgecolor="#777777", zorder=0)
 
 RC = {
     "figure.dpi": 90,

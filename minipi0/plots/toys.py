@@ -16,7 +16,7 @@ def paths(panels: dict, obstacle, colours=None, show: int = 60):
     fig, axes = style.figure(1, len(panels), size=(3.9, 2.9), squeeze=False, sharey=True)
     for ax, (title, some), colour in zip(axes[0], panels.items(), colours or [style.DATA] * len(panels), strict=True):
         hits = obstacle.collides(some)
-        ax.add_patch(Circle((0, 0), obstacle.radius, facecolor="#dddddd", edgecolor="#777777", zorder=0))
+        ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
         for path, hit in zip(some[:show], hits, strict=False):
             ax.plot(*path.T, color="black" if hit else colour, lw=0.7, alpha=0.5 if hit else 0.45)
         ax.plot(*obstacle.start, "k>", ms=7, zorder=4)
