@@ -192,6 +192,10 @@ class Pi0(nn.Module):
             self.__dict__.pop(name, None)  # what an earlier call left
             setattr(self, name, compiled(getattr(self, name), self, frozen, **options))
 
+    def __getstate__(self) -> dict:
+        """For copy and pickle: a copy is not compiled, as the compiled parts run this model's weights."""
+        return {name: value for name, value in super().__getstate__().items() if name not in ("encode", "decode")}
+
     def _check(self, observation: Observation, **actions: Tensor) -> None:
         c, b = self.config, len(observation.state)
         cameras = observation.image_mask.shape[-1]

@@ -1,6 +1,7 @@
 """compiled: which settings torch.compile is given, and that frozen weights are never stale without a word."""
 
 import copy
+import pickle
 import shutil
 
 import pytest
@@ -56,6 +57,19 @@ def test_frozen_weights_do_not_train_and_may_not_change(calls):
     model.compile()  # not frozen: they may
     model.to(torch.float64)
     assert model.sample_actions(observation, noise=noise).isfinite().all()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_is_not_compiled_and_runs_its_own_weights(copied, frozen, calls):
+    model = ref.random_pi0(ref.tiny())
+    observation, noise = ref.random_observation(model.config), torch.randn(3, model.config.horizon, model.config.action_dim)
+    model.compile(frozen)
+    before = model.sample_actions(observation, noise=noise)
+    twin = copied(model)
+    assert torch.equal(twin.sample_actions(observation, noise=noise), before)
+    twin.action_out_proj = nn.Linear(32, 5)
+    assert not torch.allclose(twin.sample_actions(observation, noise=noise), before)
 
 
 def test_frozen_moves_are_noticed(calls):
