@@ -42,6 +42,17 @@ def test_speed(tmp_path, capsys, threads):
     assert "of matmul rate" in capsys.readouterr().out
 
 
+def test_speed_compiled(monkeypatch, threads):
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # run as it is: no compiler needed
+    speed = script("speed")
+    result = speed.main(["--size", "tiny", "--threads", "1", "--repeats", "1", "--compile", "--no-memory"])
+    kinds = ("transformers, compiled", "minipi0, compiled")
+    frozen = ("transformers, frozen", "minipi0, frozen", "minipi0, bf16 weights, compiled", "minipi0, bf16 weights, frozen")
+    assert {f"sample: {name}" for name in kinds + frozen} | {f"training step: {name}" for name in kinds} <= result["rows"].keys()
+    assert not {f"training step: {name}" for name in frozen} & result["rows"].keys()  # frozen weights do not train
+    assert {"actions, compiled", "actions, frozen"} <= result["difference"].keys()
+
+
 def test_speed_refuses_other_outputs(monkeypatch, threads):
     speed = script("speed")
     right = speed.ref.reference_from

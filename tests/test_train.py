@@ -231,6 +231,19 @@ def test_bf16_trains_close_to_float32():
     assert exact == pytest.approx(rough, rel=0.05)
 
 
+def test_compiling_is_asked_for_once_and_leaves_the_model_eager(monkeypatch):
+    eager, asked = fit(tiny(), Chunks(), steps=5, progress=False), []
+
+    def fake(function, **options):  # what it would compile, run as it is
+        asked.append((function.__name__, options["options"]["freezing"]))
+        return function
+
+    monkeypatch.setattr(torch, "compile", fake)
+    model = tiny()
+    assert fit(model, Chunks(), steps=5, compile=True, progress=False) == eager
+    assert asked == [("loss", False)] and not {"encode", "decode", "loss"} & model.__dict__.keys()
+
+
 def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train.evaluate, "spread", lambda dataset, n: torch.tensor([0, 50]))  # scoring 256 items takes its time
     arguments = ["--data", "metaworld-two-ways", "--steps", "3", "--batch-size", "2", "--save-every", "2", "--device", "cpu"]
