@@ -10,7 +10,7 @@ def compiled(function, module: nn.Module, frozen: bool = False, **options):
     """torch.compile(function, **options), where `function` runs `module`.
 
     frozen=True makes constants of the weights where no gradient is asked for, and packs them once as the matrix products read them. They
-    no longer train, they take their memory once more, and the process's earlier compilations are forgotten, this module's being among them.
+    no longer train, and they take their memory once more. All that the process compiled before is compiled anew when it is next called.
     Raises RuntimeError when called after the weights have changed. ValueError for frozen=True with a backend or a mode.
     """
     if frozen and options.keys() & {"backend", "mode"}:

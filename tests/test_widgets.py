@@ -28,7 +28,7 @@ from traitlets import TraitError  # noqa: E402
 
 from minipi0 import flow, toys  # noqa: E402
 from minipi0.plots import flow_field as twins  # noqa: E402
-from minipi0.widgets import EulerSteps, FlowField, StraightLine, targets  # noqa: E402
+from minipi0.widgets import EulerSteps, FlowField, StraightLine, fallback, targets  # noqa: E402
 from minipi0.widgets.base import browser_code  # noqa: E402
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -149,6 +149,17 @@ def test_static_twins():
         fig.canvas.draw()
         legend = fig.legends[0].get_window_extent()
         assert legend.x0 >= 0 and legend.x1 <= fig.bbox.width
+    plt.close("all")
+
+
+def test_the_obstacle_is_drawn_as_a_disc_by_twin_and_fallback(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(fallback, "_show", drawn.append)
+    draw = fallback.flow_field_fallback(n_particles=20)
+    for target in ("obstacle", "ring"):
+        draw(target=target, field="exact", tau=0.5, euler_steps=2)
+    shown = [[patch.get_radius() for patch in fig.axes[0].patches if patch.center == (0, 0)] for fig in drawn]
+    assert shown[-2:] == [[toys.obstacle.radius], []]
     plt.close("all")
 
 

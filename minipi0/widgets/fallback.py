@@ -21,8 +21,8 @@ def flow_field_fallback(network=None, n_particles: int = 300):
     network: a velocity(x, tau) to show beside the exact field, as for flow.euler. Returns interact's function.
     """
     def draw(target, field, tau, euler_steps):
-        mixture = targets.TARGETS[target]()
-        _show(flow_field.flow_field(network if field == "network" else mixture, [tau], euler_steps, n_particles, mixture))
+        mixture, disc = targets.TARGETS[target](), targets.DISCS.get(target, 0)
+        _show(flow_field.flow_field(network if field == "network" else mixture, [tau], euler_steps, n_particles, mixture, obstacle=disc))
 
     fields = ["exact"] if network is None else ["exact", "network"]
     return ipywidgets.interact(draw, target=_choice(targets.TARGETS), field=_choice(fields), tau=_tau(0.5), euler_steps=_steps(10))

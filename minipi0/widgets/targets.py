@@ -6,6 +6,7 @@ import torch
 from minipi0 import toys
 
 TARGETS = {"ring": toys.ring, "two_moons": toys.two_moons, "obstacle": toys.obstacle_points}
+DISCS = {"obstacle": toys.obstacle.radius}  # of the targets that lie around a disc at the origin, to be drawn
 DOT_STD = 0.15  # of each dot that a reader draws
 GRID = {"taus": 41, "side": 41, "extent": 4.0}  # tau = i/40 has every i/10; spacing 0.2 in the plane; 551 kB
 
@@ -14,7 +15,8 @@ def mixtures() -> dict:
     """{name: {means, std, weights}} for the browser, as plain numbers; "dots" has no means: the reader draws them."""
     made = {name: make() for name, make in TARGETS.items()}
     plain = {name: {"means": m.means.tolist(), "std": m.std, "weights": m.weights.tolist()} for name, m in made.items()}
-    plain["obstacle"]["obstacle"] = toys.obstacle.radius  # the disc itself, to be drawn
+    for name, radius in DISCS.items():
+        plain[name]["obstacle"] = radius
     return plain | {"dots": {"std": DOT_STD}}
 
 
