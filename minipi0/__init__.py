@@ -2,6 +2,7 @@
 
 from minipi0 import flow, toys
 from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
-from minipi0.pi0 import Observation, Pi0
+from minipi0.observation import Observation
+from minipi0.pi0 import Pi0
 
 __all__ = ["ExpertConfig", "Observation", "Pi0", "Pi0Config", "VisionConfig", "flow", "toys"]

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from minipi0.config import Pi0Config
 from minipi0.flow import loss as squared_distance
-from minipi0.pi0 import Observation, Pi0
+from minipi0.observation import Observation
+from minipi0.pi0 import Pi0
 
 
 class Regression(nn.Module):

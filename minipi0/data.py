@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from minipi0 import frames, lerobot, prompt, sources
-from minipi0.pi0 import Observation
+from minipi0.observation import Observation
 from minipi0.sources import available
 
 __all__ = ["ActionChunks", "available", "load"]
