@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from minipi0.lerobot_writer import Episode, write
+from minipi0.data.writer import Episode, write
 
 TASK = "put the puck behind the wall"
 FPS = 10
 HOLD = 8  # simulator steps an action is held for
-CARRIED = Path(__file__).parent / "carried" / "metaworld_two_ways"
+CARRIED = Path(__file__).parent / "data" / "carried" / "metaworld_two_ways"
 CAMERA = "observation.images.front"
 WALL = np.array([0.0, 0.75, 0.06])  # its centre; 0.24 m wide, 0.02 m deep, 0.12 m high
 GOAL = np.array([0.0, 0.86, 0.02])  # of the puck: on the table behind the wall; the same in every episode, marked nowhere

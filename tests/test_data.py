@@ -18,7 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from minipi0 import data, frames, lerobot, prompt
+from minipi0 import data, prompt
+from minipi0.data import frames, lerobot, sources
 
 LENGTHS = (7, 9, 6, 8, 5, 10)
 TOP, WRIST = "observation.images.top", "observation.images.wrist"
@@ -466,13 +467,13 @@ def test_several_at_once_all_end_up_right(v21, cache):
 
 
 def test_cache_folder_follows_the_platform(monkeypatch, tmp_path):
-    assert frames.cache_folder() == tmp_path / "cache"
+    assert sources.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("MINIPI0_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr("sys.platform", "linux")
-    assert frames.cache_folder() == tmp_path / "xdg" / "minipi0"
+    assert sources.cache_folder() == tmp_path / "xdg" / "minipi0"
     monkeypatch.setattr("sys.platform", "darwin")
-    assert frames.cache_folder() == Path.home() / "Library" / "Caches" / "minipi0"
+    assert sources.cache_folder() == Path.home() / "Library" / "Caches" / "minipi0"
 
 
 def test_a_cache_folder_that_cannot_be_written(v21, monkeypatch, tmp_path):

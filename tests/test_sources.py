@@ -10,7 +10,8 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
-from minipi0 import data, sources
+from minipi0 import data
+from minipi0.data import sources
 
 FILES = {
     "meta/info.json": b'{"codebase_version": "v2.1"}',

@@ -10,49 +10,85 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minipi0"
 
-KNOWS = {  # all that these modules may import from the package
+ROOMS = {  # file or room -> the others whose names it may import; a room's files are checked against one another below
     "flow": set(),
     "config": set(),
-    "layouts": set(),
-    "gemma": {"config"},
-    "checkpoint": {"layouts"},
-    "toys": {"flow"},
-    "evaluate": set(),
+    "observation": set(),
+    "prompt": set(),
     "compiled": set(),
-    "pi0": {"flow", "config", "gemma", "checkpoint", "layouts", "compiled"},
+    "evaluate": set(),
+    "toys": {"flow"},
+    "gemma": {"config"},
+    "attention_maps": {"gemma"},
+    "checkpoint": {"layouts"},
+    "layouts": set(),
+    "data": {"observation", "prompt"},
+    "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "layouts", "compiled"},
+    "baselines": {"flow", "config", "gemma", "observation", "pi0"},
+    "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
+}
+INSIDE = {  # the order of a room's files: each may import those before it
+    "data": ["sources", "lerobot", "writer", "frames", "chunks"],
 }
 
 
-def imported(module: str) -> set[str]:
-    """Names of the package's modules that a module imports anywhere."""
+def imported(file: Path) -> set[str]:
+    """The package's modules that a file imports anywhere, dotted, without the package's own name."""
     found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "minipi0":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minipi0."):
-            found.add(node.module.split(".")[1])
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minipi0":
+            inner = node.module.split(".")[1:]
+            found |= {".".join([*inner, alias.name]) for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("minipi0.")}
+            found |= {
+                alias.name.removeprefix("minipi0.")
+                for alias in node.names
+                if alias.name.startswith("minipi0.")
+            }
     return found
 
 
-@pytest.mark.parametrize("module", KNOWS)
-def test_arrows_point_one_way(module):
-    assert imported(module) <= KNOWS[module]
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_point_one_way(room):
+    files = sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]
+    known = {name.split(".")[0] for file in files for name in imported(file)} - {room}
+    assert known <= ROOMS[room]
+
+
+@pytest.mark.parametrize("room", INSIDE)
+def test_no_arrow_runs_back_inside_a_room(room):
+    assert {path.stem for path in (PACKAGE / room).glob("*.py")} - {"__init__", "__main__"} == set(
+        INSIDE[room]
+    )
+    for i, file in enumerate(INSIDE[room]):
+        inner = {
+            name.split(".")[1]
+            for name in imported(PACKAGE / room / f"{file}.py")
+            if name.startswith(f"{room}.")
+        }
+        assert inner <= set(INSIDE[room][:i]), file
 
 
 def test_files_stay_readable():
-    lines = {path.relative_to(PACKAGE): len(path.read_text().splitlines()) for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]}
+    lines = {
+        path.relative_to(PACKAGE): len(path.read_text().splitlines())
+        for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]
+    }
     assert {str(path): n for path, n in lines.items() if n > 400} == {}
     assert sum(lines[Path(f"{name}.py")] for name in ("flow", "gemma", "pi0")) < 640
 
 
 def test_ruff_is_clean():
-    result = subprocess.run([sys.executable, "-m", "ruff", "check", str(ROOT)], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", str(ROOT)], capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stdout
 
 
 def test_importing_the_package_needs_no_extra():
     """The simulator and the browser's widgets are for those who use them."""
     code = "import sys, minipi0.data, minipi0.train; print({'metaworld', 'mujoco', 'anywidget', 'matplotlib'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "set()\n"
+    )

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import re
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,8 +12,6 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.utils import WeakFileLock
 from tqdm.auto import tqdm
-
-from minipi0.frames import cache_folder
 
 HERE = Path(__file__).parent
 NAMES = {
@@ -22,6 +21,19 @@ NAMES = {
 # MIT licence. The commit is fixed and the checksums of its files lie beside this module.
 CR5_BANANA_URL = "https://raw.githubusercontent.com/HuangJunkai2023/CR5_TCP_test/f4783b212a090c9f8668b85fb04cea57b8d8fa61/lerobot_data/"
 CR5_BANANA_CHECKSUMS = HERE / "cr5_banana.sha256"
+
+
+def cache_folder() -> Path:
+    """`$MINIPI0_CACHE`, or minipi0 in the platform's cache folder for applications."""
+    if os.environ.get("MINIPI0_CACHE"):
+        return Path(os.environ["MINIPI0_CACHE"]).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "minipi0"
 
 
 def locate(source: str | Path, cameras: list[str] | None = None) -> Path:

@@ -1,9 +1,5 @@
 """Robot demonstrations as a model trains on them: what the robot saw, and the chunk of actions that followed.
 
-    from minipi0 import data
-    train = data.load("cr5-banana", horizon=16)
-    observation, actions, action_mask = train[0]
-
 `load` joins four steps: where the data set is (`sources.py`), its tables (`lerobot.py`), its frames (`frames.py`), and the items,
 here. An item is a frame of an episode. Axes: N items, B batch, C cameras, H action horizon, D action dims, S state dims, L tokens.
 """
@@ -16,11 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minipi0 import frames, lerobot, prompt, sources
+from minipi0 import prompt
+from minipi0.data import frames, lerobot, sources
 from minipi0.observation import Observation
-from minipi0.sources import available
-
-__all__ = ["ActionChunks", "available", "load"]
 
 SPLITS = ("train", "test", "all")
 

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from minipi0 import data, lerobot_writer
-from minipi0.lerobot_writer import Episode, write
+from minipi0 import data
+from minipi0.data import writer
+from minipi0.data.writer import Episode, write
 
 CAMERAS = ("observation.images.top", "observation.images.wrist")
 
@@ -51,7 +52,7 @@ def test_round_trip(tmp_path):
 
 def test_files_and_offsets(tmp_path):
     folder = written(tmp_path / "new", episodes_per_file=2)
-    rows = pq.read_table(folder / lerobot_writer.EPISODES).to_pylist()
+    rows = pq.read_table(folder / writer.EPISODES).to_pylist()
     key = f"videos/{CAMERAS[1]}/"
     assert [(row[key + "file_index"], row[key + "from_timestamp"], row[key + "to_timestamp"]) for row in rows] == [
         (0, 0.0, 0.5), (0, 0.5, 1.2), (1, 0.0, 0.4),
@@ -70,7 +71,7 @@ def test_statistics(tmp_path):
         np.testing.assert_allclose(stats["action"][name], getattr(actions, name)(axis=0), rtol=1e-5)
         np.testing.assert_allclose(np.ravel(stats[CAMERAS[0]][name]), getattr(pixels, name)(axis=(0, 1, 2)), rtol=1e-6)
     assert stats["action"]["count"] == stats[CAMERAS[0]]["count"] == [16]
-    row = pq.read_table(tmp_path / "new" / lerobot_writer.EPISODES).to_pylist()[1]
+    row = pq.read_table(tmp_path / "new" / writer.EPISODES).to_pylist()[1]
     np.testing.assert_allclose(row["stats/action/max"], episodes[1].actions.max(0), rtol=1e-5)
 
 
@@ -79,7 +80,7 @@ def test_the_same_columns_and_keys_as_lerobots_converter(tmp_path):
     if not (reference / "meta/info.json").exists():
         pytest.skip("no cr5_three_v30 in $MINIPI0_DATA")
     folder = written(tmp_path / "new", [episode(5, cameras=CAMERAS[:1])])
-    for path in ("meta/tasks.parquet", lerobot_writer.EPISODES, "data/chunk-000/file-000.parquet"):
+    for path in ("meta/tasks.parquet", writer.EPISODES, "data/chunk-000/file-000.parquet"):
         theirs, ours = (pq.read_schema(at / path) for at in (reference, folder))
         assert {field.name: str(field.type) for field in ours} == {field.name: str(field.type).replace("large_", "") for field in theirs}
     theirs, ours = (json.loads((at / "meta/info.json").read_text()) for at in (reference, folder))
@@ -134,7 +135,7 @@ def test_all_or_nothing(tmp_path, monkeypatch):
     written(tmp_path / "new")
     with pytest.raises(FileExistsError, match="name a new folder"):
         written(tmp_path / "new")
-    monkeypatch.setattr(lerobot_writer, "_task_table", lambda tasks: 1 / 0)
+    monkeypatch.setattr(writer, "_task_table", lambda tasks: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         written(tmp_path / "other")
     assert [path.name for path in tmp_path.iterdir()] == ["new"]

@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import warnings
@@ -25,23 +24,11 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 from tqdm.auto import tqdm
 
-from minipi0.lerobot import Recording, Span
+from minipi0.data.lerobot import Recording, Span
+from minipi0.data.sources import cache_folder
 
 THREADS = 2
 RULE = 1  # counts up whenever decoding or resizing below changes: old caches are then not found
-
-
-def cache_folder() -> Path:
-    """`$MINIPI0_CACHE`, or minipi0 in the platform's cache folder for applications."""
-    if os.environ.get("MINIPI0_CACHE"):
-        return Path(os.environ["MINIPI0_CACHE"]).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "minipi0"
 
 
 def load(recording: Recording, camera: str, size: int) -> np.ndarray:

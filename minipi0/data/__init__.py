@@ -1,0 +1,13 @@
+"""Robot data sets: where they are, their tables, their frames, the action chunks cut from them, and how to write one.
+
+    from minipi0 import data
+    train = data.load("cr5-banana", horizon=16)
+    observation, actions, action_mask = train[0]
+
+sources -> lerobot -> frames -> chunks, and writer for the way back. No file here knows a model.
+"""
+
+from minipi0.data.chunks import ActionChunks, load
+from minipi0.data.sources import available
+
+__all__ = ["ActionChunks", "available", "load"]
