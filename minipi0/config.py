@@ -51,6 +51,13 @@ class VisionConfig:
         return (self.image_size // self.patch_size) ** 2
 
 
+# The released sizes (openpi's and LeRobot's names for them).
+GEMMA_2B = ExpertConfig(width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256)
+GEMMA_300M = ExpertConfig(width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256)
+SO400M = VisionConfig(image_size=224, patch_size=14, width=1152, depth=27, num_heads=16, mlp_dim=4304)
+VOCABULARY = 257_152
+
+
 @dataclass(frozen=True)
 class Pi0Config:
     """All sizes of a pi0. `vocab_size` counts the language tokens, `horizon` the actions of a chunk."""
@@ -70,11 +77,14 @@ class Pi0Config:
     def full(cls) -> "Pi0Config":
         """The released size: PaliGemma-3B and a 300M action expert, 3,238,048,528 parameters."""
         return cls(
-            vlm=ExpertConfig(width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256),
-            action_expert=ExpertConfig(width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256),
-            vision=VisionConfig(image_size=224, patch_size=14, width=1152, depth=27, num_heads=16, mlp_dim=4304),
-            vocab_size=257_152, action_dim=32, state_dim=32, horizon=50,
-        )  # fmt: skip
+            vlm=GEMMA_2B,
+            action_expert=GEMMA_300M,
+            vision=SO400M,
+            vocab_size=VOCABULARY,
+            action_dim=32,
+            state_dim=32,
+            horizon=50,
+        )
 
     @classmethod
     def mini(cls, action_dim: int = 7, state_dim: int = 6, horizon: int = 16, **changes) -> "Pi0Config":

@@ -29,7 +29,6 @@ from minipi0 import checkpoint, flow
 from minipi0.compiled import compiled
 from minipi0.config import ExpertConfig, Pi0Config
 from minipi0.gemma import Cache, Table, TwoExperts, attention_bias, rotary_table
-from minipi0.layouts import PALIGEMMA
 from minipi0.observation import Observation
 
 
@@ -220,7 +219,7 @@ class Pi0(nn.Module):
         sizes = source.paligemma()
         expert = asdict(action_expert) if action_expert else sizes["vlm"] | dict(width=1024, mlp_dim=4096)
         config = Pi0Config.from_dict(sizes | dict(action_expert=expert, action_dim=action_dim, state_dim=state_dim, horizon=horizon))
-        return cls._filled(source, config, dtype, only=PALIGEMMA)
+        return cls._filled(source, config, dtype, only=checkpoint.PALIGEMMA)
 
     @classmethod
     def _filled(cls, source: checkpoint.Checkpoint, config: Pi0Config, dtype: torch.dtype | None, only: tuple[str, ...] = ("",)) -> "Pi0":

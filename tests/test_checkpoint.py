@@ -12,7 +12,8 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
-from minipi0 import Pi0, Pi0Config, checkpoint, layouts
+from minipi0 import Pi0, Pi0Config, checkpoint
+from minipi0.checkpoint import files, layouts, store
 
 CONFIG = ref.tiny(kv_heads=2, depth=2)
 EMBEDDING = "paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight"
@@ -128,8 +129,8 @@ def test_shards_with_an_index(model, released):
 def full_size_keys() -> dict[str, tuple[int, ...]]:
     config = Pi0Config.full()
     with torch.device("meta"):
-        state = {checkpoint.own_name(name): p.detach() for name, p in Pi0(config).named_parameters()}
-    return {f"model.{name}": tuple(t.shape) for name, t in checkpoint.to_released(state, config.to_dict()).items()}
+        state = {layouts.own_name(name): p.detach() for name, p in Pi0(config).named_parameters()}
+    return {f"model.{name}": tuple(t.shape) for name, t in layouts.to_released(state, config.to_dict()).items()}
 
 
 def test_the_full_model_has_the_released_names_and_shapes():
@@ -386,10 +387,10 @@ def test_repositories_come_through_the_hub(model, released, monkeypatch):
     def unknown(repo, **patterns):
         raise LocalEntryNotFoundError("cannot find the requested files")
 
-    monkeypatch.setattr(checkpoint, "snapshot_download", found)
+    monkeypatch.setattr(store, "snapshot_download", found)
     assert_same_weights(Pi0.from_pretrained("someone/pi0"), model)
     assert asked == [("someone/pi0", ["*.safetensors", "*.json"], ["*/*.safetensors"])]  # the Hub's "*" takes in folders, too
-    monkeypatch.setattr(checkpoint, "snapshot_download", unknown)
+    monkeypatch.setattr(store, "snapshot_download", unknown)
     with pytest.raises(FileNotFoundError, match="no folder someone/else here, and from the .* Hub it could not be had: cannot find"):
         Pi0.from_pretrained("someone/else")
 
@@ -404,7 +405,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(model, tmp_path, monkeypatch):
     def fails(*paths):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "replace", fails)
+    monkeypatch.setattr(files.os, "replace", fails)
     other = ref.random_pi0(ref.tiny(depth=1), seed=1)
     with pytest.raises(OSError, match="no space left"):
         other.save_pretrained(tmp_path)

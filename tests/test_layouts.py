@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PaliGemmaForConditionalGeneration, PI0ForConditionalGeneration
 
-from minipi0 import ExpertConfig, Pi0, Pi0Config, VisionConfig, checkpoint, layouts
+from minipi0 import ExpertConfig, Pi0, Pi0Config, VisionConfig, checkpoint
+from minipi0.checkpoint import layouts, store
+from minipi0.checkpoint.sizes import config_of, paligemma_sizes, sizes_from_config, sizes_from_shapes
 from minipi0.pi0 import block_mask
 
 CONFIG = ref.tiny(kv_heads=2, depth=2)
@@ -164,7 +166,7 @@ def test_older_spellings(tmp_path):
     ],
 )  # fmt: skip
 def test_sizes_in_released_configurations(values, changes):
-    assert Pi0Config.from_dict(layouts.sizes_from_config(values)) == replace(Pi0Config.full(), **changes)
+    assert Pi0Config.from_dict(sizes_from_config(values)) == replace(Pi0Config.full(), **changes)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +192,8 @@ def test_other_configurations_are_refused(values, message, tmp_path):
 @pytest.mark.parametrize("config", [Pi0Config.full(), replace(Pi0Config.full(), horizon=16, action_dim=7), Pi0Config.mini(), CONFIG])
 def test_written_configurations_read_back(config):
     sizes = config.to_dict()
-    values = json.loads(json.dumps(layouts.config_of(sizes)))
-    assert layouts.sizes_from_config(values) == sizes
+    values = json.loads(json.dumps(config_of(sizes)))
+    assert sizes_from_config(values) == sizes
     assert ("type" in values) == (config.vlm == Pi0Config.full().vlm)  # LeRobot knows no other sizes, and no other keys
 
 
@@ -215,7 +217,7 @@ def test_full_size_from_shapes():
     with torch.device("meta"):
         state = {layouts.own_name(name): p.detach() for name, p in Pi0(Pi0Config.full()).named_parameters()}
     shapes = {name: tuple(tensor.shape) for name, tensor in layouts.to_released(state, Pi0Config.full().to_dict()).items()}
-    assert Pi0Config.from_dict(layouts.sizes_from_shapes(shapes)[0]) == Pi0Config.full()
+    assert Pi0Config.from_dict(sizes_from_shapes(shapes)[0]) == Pi0Config.full()
 
 
 def test_shapes_that_do_not_tell(tmp_path):
@@ -239,7 +241,7 @@ def test_weights_beside_another_models_configuration(tmp_path):
     for layout in ("minipi0", "lerobot"):
         model.save_pretrained(tmp_path, layout)
         file = tmp_path / "config.json"
-        file.write_text(json.dumps({"minipi0": other.to_dict()} if layout == "minipi0" else layouts.config_of(other.to_dict())))
+        file.write_text(json.dumps({"minipi0": other.to_dict()} if layout == "minipi0" else config_of(other.to_dict())))
         with pytest.raises(ValueError, match="config.json belongs to other weights"):
             Pi0.from_pretrained(tmp_path)
         assert Pi0.from_pretrained(tmp_path, config=other).config == other
@@ -397,7 +399,7 @@ def test_rows_for_the_image_placeholder_are_left_out(tmp_path):
     assert torch.equal(model.embedding.weight, theirs.model.language_model.embed_tokens.weight[:60])
     hub = {"model_type": "paligemma", "image_token_index": 257152, "text_config": {"model_type": "gemma", "vocab_size": 257216}}
     tower = {"hidden_size": 1152, "intermediate_size": 4304, "num_attention_heads": 16, "num_hidden_layers": 27, "patch_size": 14}
-    sizes = layouts.paligemma_sizes(hub | {"vision_config": {"model_type": "siglip_vision_model", **tower}})
+    sizes = paligemma_sizes(hub | {"vision_config": {"model_type": "siglip_vision_model", **tower}})
     full = Pi0Config.full()
     assert sizes["vocab_size"] == 257152 and sizes["vision"] == asdict(full.vision) and sizes["vlm"]["head_dim"] == 256
 
@@ -427,7 +429,7 @@ def test_a_progress_bar_for_big_files(tmp_path, monkeypatch, capsys):
     ref.random_pi0(CONFIG).save_pretrained(tmp_path)
     Pi0.from_pretrained(tmp_path)
     assert "loading weights" not in capsys.readouterr().err
-    monkeypatch.setattr(checkpoint, "WORTH_A_BAR", 1000)
+    monkeypatch.setattr(store, "WORTH_A_BAR", 1000)
     Pi0.from_pretrained(tmp_path)
     assert "loading weights: 100%" in capsys.readouterr().err
 

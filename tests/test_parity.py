@@ -14,7 +14,8 @@ import reference as ref
 import torch
 from safetensors.torch import load_file
 
-from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig, checkpoint, flow
+from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig, flow
+from minipi0.checkpoint import layouts
 from minipi0.pi0 import block_mask, time_embedding
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "parity" / "pi0_tiny"
@@ -27,8 +28,8 @@ ATOL = 2e-5
 
 def gradients(model: Pi0) -> dict[str, torch.Tensor]:
     """The gradients under their released names, so that they compare with those of an unfused model; zeros where there is none."""
-    own = {checkpoint.own_name(n): torch.zeros_like(p) if p.grad is None else p.grad for n, p in model.named_parameters()}
-    released = checkpoint.to_released(own, model.config.to_dict())
+    own = {layouts.own_name(n): torch.zeros_like(p) if p.grad is None else p.grad for n, p in model.named_parameters()}
+    released = layouts.to_released(own, model.config.to_dict())
     return {name: g for name, g in released.items() if not name.endswith("lm_head.weight")}
 
 
@@ -125,12 +126,12 @@ def test_recorded_loss_and_gradients():
     loss = model.loss(observation, inputs["actions"], **given)
     assert abs(loss.item() - json.loads((FOLDER / "meta.json").read_text())["loss_mean"]) < 1e-4
     loss.backward()
-    theirs = {checkpoint.canonical(key): g for key, g in load_file(FOLDER / "grads_of_mean_loss.safetensors").items()}
+    theirs = {layouts.canonical(key): g for key, g in load_file(FOLDER / "grads_of_mean_loss.safetensors").items()}
     ours = gradients(model)
     for name in ours.keys() - theirs.keys():  # what LeRobot's loss never reaches, ours does not either
         assert not ours[name].any(), name
     without = json.loads((FOLDER / "meta.json").read_text())["params_without_grad"]
-    assert {checkpoint.canonical(key) for key in without} - checkpoint.UNUSED == ours.keys() - theirs.keys()
+    assert {layouts.canonical(key) for key in without} - layouts.UNUSED == ours.keys() - theirs.keys()
     assert_gradients_agree({name: ours[name] for name in theirs}, theirs)
 
 
@@ -204,8 +205,8 @@ def test_loss_and_gradients_as_in_transformers(name):
     loss.backward()
     expected.backward()
     ours = gradients(model)
-    theirs = {checkpoint.canonical(n): torch.zeros_like(p) if p.grad is None else p.grad for n, p in reference.named_parameters()}
-    assert_gradients_agree(ours, {n: g for n, g in theirs.items() if n not in checkpoint.UNUSED})
+    theirs = {layouts.canonical(n): torch.zeros_like(p) if p.grad is None else p.grad for n, p in reference.named_parameters()}
+    assert_gradients_agree(ours, {n: g for n, g in theirs.items() if n not in layouts.UNUSED})
 
 
 @pytest.mark.parametrize("seen", ["images alone", "text alone", "state alone", "no text at all"])

@@ -20,15 +20,17 @@ ROOMS = {  # file or room -> the others whose names it may import; a room's file
     "toys": {"flow"},
     "gemma": {"config"},
     "attention_maps": {"gemma"},
-    "checkpoint": {"layouts"},
-    "layouts": set(),
+    "checkpoint": {"config"},
     "data": {"observation", "prompt"},
-    "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "layouts", "compiled"},
+    "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "compiled"},
+    "robot": {"data"},
     "baselines": {"flow", "config", "gemma", "observation", "pi0"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
     "data": ["sources", "lerobot", "writer", "frames", "chunks"],
+    "checkpoint": ["files", "layouts", "sizes", "statistics", "store"],
+    "toys": ["targets", "network"],
 }
 
 

@@ -23,7 +23,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minipi0 import Observation, Pi0, Pi0Config, checkpoint, layouts
+from minipi0 import Observation, Pi0, Pi0Config, checkpoint
+from minipi0.checkpoint import layouts, sizes
 
 LIMIT = 1.2  # times the weights' bytes
 CAMERAS, STEPS, PROMPT = 3, 10, 48
@@ -50,7 +51,7 @@ def write_checkpoint(folder: Path) -> None:
     write = lambda path: checkpoint.write_tensors(path, released, {"format": "pt"}, value)  # noqa: E731
     checkpoint.write_atomically(folder / "model.safetensors", write)
     bar.close()
-    values = layouts.config_of(config.to_dict())
+    values = sizes.config_of(config.to_dict())
     checkpoint.write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(values)))
 
 

@@ -6,9 +6,7 @@ weights beside another model's config.json are noticed.
 """
 
 import json
-import os
 import re
-import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import reduce
@@ -18,27 +16,14 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from minipi0.layouts import (
-    UNUSED,
-    VLM_HEAD,
-    canonical,
-    changes_sign,
-    config_of,
-    own_name,
-    paligemma_sizes,
-    released_names,
-    row_counts,
-    sizes_from_config,
-    sizes_from_shapes,
-    to_released,
-)
+from minipi0.checkpoint import statistics
+from minipi0.checkpoint.files import DTYPES, incomplete, write_atomically, write_tensors
+from minipi0.checkpoint.layouts import UNUSED, VLM_HEAD, canonical, changes_sign, own_name, released_names, row_counts, to_released
+from minipi0.checkpoint.sizes import config_of, paligemma_sizes, sizes_from_config, sizes_from_shapes
 
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # safetensors' names
-STATS = {"state_mean", "state_std", "action_mean", "action_std"}
 WORTH_A_BAR = 2**28  # bytes
 
 
@@ -100,17 +85,7 @@ class Checkpoint:
         """The normalisation statistics state_mean, … (S,) and (D,): as `save` noted, or LeRobot or openpi saved them beside the weights."""
         if "stats" in self.written:
             return {name: torch.tensor(values) for name, values in self.written["stats"].items()}
-        found = {}
-        for file in sorted(self.folder.glob("*_normalizer_processor.safetensors")):
-            try:
-                tensors = load_file(file)
-            except SafetensorError as error:
-                raise _incomplete(file, error) from error
-            for name in STATS:
-                what, number = name.split("_")
-                key = f"{'observation.state' if what == 'state' else what}.{number}"
-                found |= {name: tensors[key].float()} if key in tensors else {}
-        return found if found.keys() == STATS else _openpi_stats(self.folder)
+        return statistics.beside(self.folder)
 
     def _config_json(self, sizes_in) -> dict:
         file = self.folder / "config.json"
@@ -126,22 +101,6 @@ class Checkpoint:
         except Exception as error:  # whatever transformers' own configuration classes find wrong
             reason = error if isinstance(error, ValueError) else repr(error)
             raise ValueError(f"{file} does not hold a pi0's sizes: {reason}; pass config=Pi0Config(...)") from error
-
-
-def _openpi_stats(folder: Path) -> dict[str, Tensor] | None:
-    """From assets/<data set>/norm_stats.json. A base model comes with those of many robots: which one is yours, it cannot know."""
-    files = sorted((folder / "assets").rglob("norm_stats.json"))
-    if len(files) != 1:
-        if files:
-            robots = ", ".join(str(file.parent.relative_to(folder / "assets")) for file in files)
-            warnings.warn(f"{folder} has normalisation statistics of several data sets ({robots}): none is taken", stacklevel=4)
-        return None
-    try:
-        found = json.loads(files[0].read_text())["norm_stats"]
-        keys = {"state": "state", "action": "actions"}
-        return {name: torch.tensor(found[keys[what]][number]).float() for name in STATS for what, number in [name.split("_")]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{files[0]} does not hold openpi's normalisation statistics: {error!r}") from error
 
 
 def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
@@ -174,7 +133,7 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
                         raise ValueError(f"{file}: {key} and {found[name][1]} are the same tensor by name")
                     found[name] = (file, key, tuple(part.get_shape()), part.get_dtype())
         except (SafetensorError, OSError, RuntimeError) as error:  # RuntimeError: torch's, which maps it after safetensors has looked
-            raise _incomplete(file, error) from error
+            raise incomplete(file, error) from error
     released = not any(name.startswith("experts.") for name in found)
     embedding = released_names("embedding.weight")[0]
     if released and embedding not in found and VLM_HEAD in found:
@@ -218,10 +177,6 @@ def _version(file: Path) -> tuple | None:
     except FileNotFoundError:
         return None
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def _incomplete(file: Path, error: Exception) -> ValueError:
-    return ValueError(f"{file} is not a complete safetensors file ({error}): was its download or copy cut short?")
 
 
 def _noted(file: Path, metadata: dict[str, str] | None) -> dict:
@@ -304,7 +259,7 @@ def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str
         raise ValueError(f'layout is "minipi0" or "lerobot", not {layout!r}')
     noted: dict = {"config": config}
     if stats is not None:
-        _check_stats(stats, config)
+        statistics.check(stats, config)
         noted["stats"] = {name: values.float().tolist() for name, values in stats.items()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -312,49 +267,6 @@ def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str
     metadata = {"format": "pt", "minipi0": json.dumps(noted)}
     write_atomically(folder / "model.safetensors", lambda path: write_tensors(path, state, metadata))  # first: if any, this one fails
     write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(values, indent=1) + "\n"))
-
-
-def _check_stats(stats: dict[str, Tensor], config: dict) -> None:
-    if stats.keys() != STATS or not all(values.isfinite().all() for values in stats.values()):
-        raise ValueError(f"stats must be finite and named {sorted(STATS)}, not {stats}")
-    for what in ("state", "action"):
-        shapes = {tuple(stats[f"{what}_{number}"].shape) for number in ("mean", "std")}
-        if len(shapes) > 1 or len(shape := shapes.pop()) != 1 or shape[0] > config[f"{what}_dim"]:
-            raise ValueError(f"stats must be {what}_mean and {what}_std, vectors of one length up to {config[f'{what}_dim']}, not {stats}")
-
-
-def write_tensors(path: Path, state: dict[str, Tensor], metadata: dict[str, str], value=None) -> None:
-    """A safetensors file, written tensor by tensor. value(name): the tensor to write, where `state` holds only its shape and dtype.
-
-    safetensors' own save_file refuses views of one matrix, wants all tensors in the CPU's memory at once, and shuffles the metadata.
-    """
-    codes = {dtype: code for code, dtype in DTYPES.items()}
-    names = sorted(state, key=lambda name: (-state[name].itemsize, name))  # widest first: all stay aligned
-    header: dict = {"__metadata__": metadata}
-    end = 0
-    for name in names:
-        begin, end = end, end + state[name].nbytes
-        header[name] = {"dtype": codes[state[name].dtype], "shape": list(state[name].shape), "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in names:
-            file.write(memoryview((value(name) if value else state[name]).cpu().contiguous().flatten().view(torch.uint8).numpy()))
-
-
-def write_atomically(path: Path, write) -> None:
-    """Call write(temporary path), then put the result in place of `path` in one step. A failure leaves what was there."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(Path(temporary))
-        os.chmod(temporary, 0o644)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())  # the new name must not reach the disk before the bytes
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _listed(kind: str, names: list[str]) -> str:

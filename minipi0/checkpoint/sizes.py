@@ -1,117 +1,19 @@
-"""What released pi0 and PaliGemma checkpoints call things: their tensors' names, and the sizes in their config.json.
-
-Released weights (openpi's PyTorch files, LeRobot, transformers) differ from minipi0's in three ways, all of them bridged here alone:
-- names: a table below; small differences between releases are evened out first (`canonical`);
-- fusion: minipi0 keeps q, k, v in one matrix, their rows stacked;
-- time: released code predicts dx/dt with t = 1 - tau, the opposite of dx/dtau: action_out_proj changes its sign.
+"""The sizes of a pi0 in other people's config.json, or in the shapes of their tensors.
 
 Sizes travel as plain dicts, in the words of `Pi0Config.to_dict`.
 """
 
 import math
-import re
+from dataclasses import asdict
 
-from torch import Tensor
 from transformers import PaliGemmaConfig as PaliGemmaSizes
 from transformers import PI0Config as TransformersSizes
 
-# ---- tensors -------------------------------------------------------------------------------------------------------------------------
+from minipi0 import config
+from minipi0.checkpoint.layouts import PARTS
 
-# minipi0's prefix -> the released one (without the leading "model." that LeRobot adds)
-_VLM, _ACTION = "paligemma_with_expert.paligemma.model.", "paligemma_with_expert.gemma_expert.model."
-PARTS = {
-    "vision.": _VLM + "vision_tower.vision_model.",
-    "projector.": _VLM + "multi_modal_projector.linear.",
-    "embedding.": _VLM + "language_model.embed_tokens.",
-    "experts.vlm.": _VLM + "language_model.",
-    "experts.action.": _ACTION,
-}
-PALIGEMMA = tuple(PARTS)[:4]  # what a PaliGemma brings; all else is the action expert's
-# inside a Gemma layer: one matrix here, these rows there
-LAYER = {
-    "attention_norm": ["input_layernorm"],
-    "qkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
-    "attention_out": ["self_attn.o_proj"],
-    "mlp_norm": ["post_attention_layernorm"],
-    "gate": ["mlp.gate_proj"],
-    "up": ["mlp.up_proj"],
-    "down": ["mlp.down_proj"],
-}
-VLM_HEAD = "paligemma_with_expert.paligemma.lm_head.weight"  # tied to the embedding: stands in for it where that is missing
-ACTION_HEAD = "paligemma_with_expert.gemma_expert.lm_head.weight"  # never used
-UNUSED = {VLM_HEAD, ACTION_HEAD, _ACTION + "embed_tokens.weight"}
-
-_SPELLINGS = [  # applied in this order
-    (r"^model\.vlm\.", _VLM),  # transformers' PI0 in memory
-    (r"^model\.dit\.", _ACTION),
-    (r"^(embed_action_time|model)\.", ""),  # the same; LeRobot's prefix
-    (r"^(paligemma_with_expert\.paligemma\.)?(model\.)?(?=(language_model|vision_tower|multi_modal_projector)\.)", _VLM),  # PaliGemma
-    (rf"^(lm_head|{re.escape(_VLM)}language_model\.lm_head)\.", "paligemma_with_expert.paligemma.lm_head."),
-    (r"paligemma\.model\.language_model\.model\.", "paligemma.model.language_model."),  # transformers, in files
-    (r"vision_tower\.(vision_model\.)?", "vision_tower.vision_model."),
-]
-
-
-def canonical(key: str) -> str:
-    """A released key, whatever the release, in the spelling of the table above. Unknown keys come back as they are."""
-    for pattern, replacement in _SPELLINGS:
-        key = re.sub(pattern, replacement, key, count=1)
-    return key
-
-
-def released_names(name: str) -> list[str]:
-    """The released tensors, in canonical spelling, whose rows stacked are minipi0's parameter `name`."""
-    layer = re.fullmatch(r"experts\.(vlm|action)\.layers\.(\d+)\.(\w+)\.weight", name)
-    if layer:
-        expert, i, part = layer.groups()
-        return [f"{PARTS[f'experts.{expert}.']}layers.{i}.{other}.weight" for other in LAYER[part]]
-    for ours, theirs in PARTS.items():
-        if name.startswith(ours):
-            return [theirs + name[len(ours) :]]
-    return [name]
-
-
-def row_counts(name: str, rows: int, config: dict) -> list[int]:
-    """How many of the parameter's rows belong to each of its `released_names`."""
-    if name.endswith(".qkv.weight"):
-        sizes = config["vlm" if ".vlm." in name else "action_expert"]
-        return [sizes[heads] * sizes["head_dim"] for heads in ("num_heads", "num_kv_heads", "num_kv_heads")]
-    return [rows]
-
-
-def own_name(name: str) -> str:
-    """A model's parameter name as files spell it: transformers' versions differ in whether SigLIP has one more level."""
-    return name.replace("vision.vision_model.", "vision.")
-
-
-def changes_sign(name: str) -> bool:
-    """Whether the parameter predicts the velocity, dx/dt there and dx/dtau = -dx/dt here."""
-    return name.startswith("action_out_proj.")
-
-
-def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
-    """minipi0's tensors under their released names: the fused matrix cut into its parts, the velocity's sign turned.
-
-    The parts are views, so this costs no memory; the VLM's head is its embedding, the action expert's unused head is zeros.
-    """
-    released = {}
-    for name, tensor in state.items():
-        parts = (-tensor if changes_sign(name) else tensor).split(row_counts(name, len(tensor), config))
-        released |= dict(zip(released_names(name), parts, strict=True))
-    embedding = state["embedding.weight"]
-    released[VLM_HEAD] = embedding
-    released[ACTION_HEAD] = embedding.new_zeros(len(embedding), config["action_expert"]["width"])
-    return released
-
-
-# ---- sizes ---------------------------------------------------------------------------------------------------------------------------
-
-VARIANTS = {  # openpi's and LeRobot's names
-    "gemma_2b": dict(width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256),
-    "gemma_300m": dict(width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256),
-}
-SO400M = dict(image_size=224, patch_size=14, width=1152, depth=27, num_heads=16, mlp_dim=4304)
-VOCABULARY = 257_152
+VARIANTS = {"gemma_2b": asdict(config.GEMMA_2B), "gemma_300m": asdict(config.GEMMA_300M)}  # openpi's and LeRobot's names
+SO400M, VOCABULARY = asdict(config.SO400M), config.VOCABULARY
 HORIZON = 50
 
 

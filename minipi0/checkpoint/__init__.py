@@ -1,0 +1,10 @@
+"""Weights in files and what travels with them: minipi0's own store, released layouts and sizes, other people's statistics.
+
+layouts -> sizes, files -> statistics, all of them -> store. No file here knows `Pi0`.
+"""
+
+from minipi0.checkpoint.files import write_atomically, write_tensors
+from minipi0.checkpoint.layouts import PALIGEMMA
+from minipi0.checkpoint.store import Checkpoint, load, open_checkpoint, save
+
+__all__ = ["PALIGEMMA", "Checkpoint", "load", "open_checkpoint", "save", "write_atomically", "write_tensors"]
