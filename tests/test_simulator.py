@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from minipi0 import sim
+from minipi0.robot import simulator as sim
 
 LENGTH = 80
 
@@ -67,7 +67,7 @@ def test_the_carried_set_is_small_and_says_where_it_comes_from(carried):
     files = [path for path in sim.CARRIED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 3e6
     card = (sim.CARRIED / "README.md").read_text()
-    assert "MIT License, Copyright (c) 2019 Meta-World Team" in card and "python -m minipi0.sim" in card
+    assert "MIT License, Copyright (c) 2019 Meta-World Team" in card and "python -m minipi0.robot.simulator" in card
     assert (carried.info["codebase_version"], carried.info["fps"], carried.info["total_episodes"]) == ("v3.0", sim.FPS, LENGTH)
     assert pq.read_table(sim.CARRIED / "meta/tasks.parquet")["task"].to_pylist() == [sim.TASK]
 
@@ -118,7 +118,7 @@ def test_its_pictures_show_the_puck(first_pictures):
 
 
 def test_the_package_does_not_need_the_simulator():
-    code = "import sys; sys.modules['metaworld'] = sys.modules['mujoco'] = None; from minipi0 import sim; sim.make_env()"
+    code = "import sys; sys.modules['metaworld'] = sys.modules['mujoco'] = None; from minipi0.robot import simulator as sim; sim.make_env()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "ImportError: the simulator needs Meta-World: pip install -r requirements.txt" in result.stderr
 

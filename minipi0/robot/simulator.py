@@ -1,4 +1,4 @@
-"""Meta-World (MuJoCo) as the robot one can roll out, and demonstrations made with it:  python -m minipi0.sim --out FOLDER
+"""Meta-World (MuJoCo) as the robot one can roll out, and demonstrations made with it:  python -m minipi0.robot.simulator --out FOLDER
 
 The task: put the puck behind the wall. The demonstrations come from Meta-World's scripted pick-and-place expert, made
 multimodal on purpose, as human ones are: half of them carry the puck past the wall on the left, half on the right,
@@ -28,7 +28,7 @@ from minipi0.data.writer import Episode, write
 TASK = "put the puck behind the wall"
 FPS = 10
 HOLD = 8  # simulator steps an action is held for
-CARRIED = Path(__file__).parent / "data" / "carried" / "metaworld_two_ways"
+CARRIED = Path(__file__).parents[1] / "data" / "carried" / "metaworld_two_ways"
 CAMERA = "observation.images.front"
 WALL = np.array([0.0, 0.75, 0.06])  # its centre; 0.24 m wide, 0.02 m deep, 0.12 m high
 GOAL = np.array([0.0, 0.86, 0.02])  # of the puck: on the table behind the wall; the same in every episode, marked nowhere
@@ -231,7 +231,9 @@ def generate(out: Path, episodes: int = 80, seed: int = 0, size: int = 96) -> Pa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m minipi0.sim", description="Simulated demonstrations in LeRobot's v3.0 layout.")
+    parser = argparse.ArgumentParser(
+        prog="python -m minipi0.robot.simulator", description="Simulated demonstrations in LeRobot's v3.0 layout."
+    )
     parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     parser.add_argument("--episodes", type=int, default=80, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same states and actions (default: %(default)s)")

@@ -1,0 +1,1 @@
+"""What acts: the simulated robot, and what drives a robot, simulated or real."""
