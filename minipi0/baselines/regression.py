@@ -1,4 +1,4 @@
-"""The roads not taken: the same network trained to name one action chunk, with and without Gaussian noise around it."""
+"""Regression: the same network trained to name one action chunk, with and without Gaussian noise around it."""
 
 import torch
 from torch import Tensor, nn

@@ -1,0 +1,5 @@
+"""The roads not taken, a file each. They share pi0's parts, so each can be compared with `pi0.py` line by line."""
+
+from minipi0.baselines.regression import GaussianRegression, Regression, residuals
+
+__all__ = ["GaussianRegression", "Regression", "residuals"]
