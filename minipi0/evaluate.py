@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
 
@@ -69,6 +70,14 @@ def bootstrap_ratio(values, others, groups=None, level: float = 0.95, resamples:
     ratios = above[draws].sum(1) / below[draws].sum(1)
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
     return float(values.sum() / others.sum()), float(low), float(high)
+
+
+def over_seeds(values) -> tuple[float, float]:
+    """Mean of a few independent runs, at least two, and the half-width of its 95 % interval (Student's t)."""
+    values = torch.as_tensor(values, dtype=torch.float64).flatten()
+    if len(values) < 2:
+        raise ValueError("one run has no interval: give the values of at least two")
+    return values.mean().item(), (stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5).item()
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minipi0 import flow, toys
-from minipi0.evaluate import energy_distance
+from minipi0.evaluate import energy_distance, over_seeds
 
 
 def generator(seed=0):
@@ -195,10 +195,10 @@ def test_network_inputs_tau_and_observation():
 
 
 def test_over_seeds_is_the_t_interval():
-    mean, half = toys.over_seeds([1.0, 2.0, 3.0])
+    mean, half = over_seeds([1.0, 2.0, 3.0])
     assert (mean, half) == (2.0, pytest.approx(4.303 / 3**0.5, abs=1e-3))
     with pytest.raises(ValueError, match="at least two"):
-        toys.over_seeds([1.0])
+        over_seeds([1.0])
 
 
 def test_optimal_pairs_shorten_the_way_and_keep_every_action():
