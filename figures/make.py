@@ -24,7 +24,11 @@ if __name__ == "__main__":
         path = Path(__file__).with_name(f"{name}.png")
         buffer = io.BytesIO()
         PICTURES[name]().savefig(buffer, dpi=130)
-        small = Image.open(buffer).convert("RGB").quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        small = (
+            Image.open(buffer)
+            .convert("RGB")
+            .quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        )
         small.save(path.with_suffix(".tmp"), "PNG", optimize=True)
         path.with_suffix(".tmp").replace(path)
         print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

@@ -21,7 +21,9 @@ def record():
     def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         group = q.shape[1] // k.shape[1]
         keys = k.repeat_interleave(group, dim=1)
-        scores = (q @ keys.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + bias[:, :, ::group].float()
+        scores = (q @ keys.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + bias[
+            :, :, ::group
+        ].float()
         maps.append(torch.softmax(scores, dim=-1).detach())
         return fused(q, k, v, bias)
 

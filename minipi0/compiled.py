@@ -15,21 +15,32 @@ def compiled(function, module: nn.Module, frozen: bool = False, **options):
     """
     if frozen and options.keys() & {"backend", "mode"}:
         raise ValueError(f"frozen=True is for the default backend and mode, not for {options}")
-    if not options.keys() & {"backend", "mode"}:  # GELU's tanh by one exponential; torch.compile takes a mode or options, not both
-        options["options"] = {"cpp.use_decompose_tanh": True, "freezing": frozen} | (options.get("options") or {})
+    if not options.keys() & {
+        "backend",
+        "mode",
+    }:  # GELU's tanh by one exponential; torch.compile takes a mode or options, not both
+        options["options"] = {"cpp.use_decompose_tanh": True, "freezing": frozen} | (
+            options.get("options") or {}
+        )
     fast = torch.compile(function, **options)
     if not frozen:
         return fast
     torch.compiler.reset()  # or a graph that holds this module's former weights, or none, would be used again
     module.requires_grad_(False)
-    weights = [p for p in module.parameters() if not p.is_inference()]  # inference tensors count no writes
+    weights = [
+        p for p in module.parameters() if not p.is_inference()
+    ]  # inference tensors count no writes
     before = _state(weights)
 
     @functools.wraps(function)
-    @torch._inductor.config.patch("freezing", True)  # what traces the function asks here, not in the options
+    @torch._inductor.config.patch(
+        "freezing", True
+    )  # what traces the function asks here, not in the options
     def checked(*args, **kwargs):
         if _state(weights) != before:
-            raise RuntimeError("the weights have changed since compile(frozen=True) made constants of them: call it again")
+            raise RuntimeError(
+                "the weights have changed since compile(frozen=True) made constants of them: call it again"
+            )
         return fast(*args, **kwargs)
 
     return checked

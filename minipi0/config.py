@@ -7,7 +7,9 @@ def check_sizes(config) -> None:
     """Raise ValueError unless every plain field of a configuration is a positive integer."""
     for name, value in vars(config).items():
         if not hasattr(value, "__dataclass_fields__") and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"{type(config).__name__}.{name} must be a positive integer, not {value!r}")
+            raise ValueError(
+                f"{type(config).__name__}.{name} must be a positive integer, not {value!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,13 @@ class ExpertConfig:
     def __post_init__(self):
         check_sizes(self)
         if self.num_heads % self.num_kv_heads:
-            raise ValueError(f"{self.num_heads} heads cannot share {self.num_kv_heads} kv heads evenly")
+            raise ValueError(
+                f"{self.num_heads} heads cannot share {self.num_kv_heads} kv heads evenly"
+            )
         if self.width % 2 or self.head_dim % 2:
-            raise ValueError(f"width and head_dim must be even (sine and cosine halves), not {self.width} and {self.head_dim}")
+            raise ValueError(
+                f"width and head_dim must be even (sine and cosine halves), not {self.width} and {self.head_dim}"
+            )
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,9 @@ class VisionConfig:
     def __post_init__(self):
         check_sizes(self)
         if self.image_size < self.patch_size:
-            raise ValueError(f"no patch of {self.patch_size} pixels fits into an image of {self.image_size}")
+            raise ValueError(
+                f"no patch of {self.patch_size} pixels fits into an image of {self.image_size}"
+            )
 
     @property
     def tokens(self) -> int:
@@ -52,9 +60,15 @@ class VisionConfig:
 
 
 # The released sizes (openpi's and LeRobot's names for them).
-GEMMA_2B = ExpertConfig(width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256)
-GEMMA_300M = ExpertConfig(width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256)
-SO400M = VisionConfig(image_size=224, patch_size=14, width=1152, depth=27, num_heads=16, mlp_dim=4304)
+GEMMA_2B = ExpertConfig(
+    width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256
+)
+GEMMA_300M = ExpertConfig(
+    width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256
+)
+SO400M = VisionConfig(
+    image_size=224, patch_size=14, width=1152, depth=27, num_heads=16, mlp_dim=4304
+)
 VOCABULARY = 257_152
 
 
@@ -87,17 +101,28 @@ class Pi0Config:
         )
 
     @classmethod
-    def mini(cls, action_dim: int = 7, state_dim: int = 6, horizon: int = 16, **changes) -> "Pi0Config":
+    def mini(
+        cls, action_dim: int = 7, state_dim: int = 6, horizon: int = 16, **changes
+    ) -> "Pi0Config":
         """The same architecture at 1.0 M parameters, trained from scratch on a laptop: 64-pixel images, byte-level prompts.
 
         Here the action expert is the wider one: nothing is pre-trained, and most of what is to be learned are actions.
         """
         config = cls(
-            vlm=ExpertConfig(width=64, depth=4, mlp_dim=128, num_heads=4, num_kv_heads=1, head_dim=32),
-            action_expert=ExpertConfig(width=128, depth=4, mlp_dim=256, num_heads=4, num_kv_heads=1, head_dim=32),
-            vision=VisionConfig(image_size=64, patch_size=16, width=96, depth=2, num_heads=4, mlp_dim=192),
-            vocab_size=260, action_dim=action_dim, state_dim=state_dim, horizon=horizon,
-        )  # fmt: skip
+            vlm=ExpertConfig(
+                width=64, depth=4, mlp_dim=128, num_heads=4, num_kv_heads=1, head_dim=32
+            ),
+            action_expert=ExpertConfig(
+                width=128, depth=4, mlp_dim=256, num_heads=4, num_kv_heads=1, head_dim=32
+            ),
+            vision=VisionConfig(
+                image_size=64, patch_size=16, width=96, depth=2, num_heads=4, mlp_dim=192
+            ),
+            vocab_size=260,
+            action_dim=action_dim,
+            state_dim=state_dim,
+            horizon=horizon,
+        )
         return replace(config, **changes)
 
     def to_dict(self) -> dict:
@@ -108,7 +133,10 @@ class Pi0Config:
         """The inverse of `to_dict`. Raises ValueError naming missing or unknown entries."""
         parts = {"vlm": ExpertConfig, "action_expert": ExpertConfig, "vision": VisionConfig}
         if isinstance(values, dict):
-            values = {name: _build(parts[name], value, name) if name in parts else value for name, value in values.items()}
+            values = {
+                name: _build(parts[name], value, name) if name in parts else value
+                for name, value in values.items()
+            }
         return _build(cls, values, "config")
 
 

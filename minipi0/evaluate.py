@@ -19,7 +19,9 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     Raises ValueError for other shapes.
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not len(x) or not len(y):
-        raise ValueError(f"expected points (N, D) and (M, D), got {tuple(x.shape)} and {tuple(y.shape)}")
+        raise ValueError(
+            f"expected points (N, D) and (M, D), got {tuple(x.shape)} and {tuple(y.shape)}"
+        )
     x, y = x.double(), y.double()
 
     def mean_distance(a, b):
@@ -45,25 +47,35 @@ def energy_score(samples: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
     m, _, _, d = samples.shape
     real = mask.bool()[..., None]  # (B, H, 1)
     count = real.sum(dim=(1, 2)).double() * d  # (B,)
-    flat = (samples.double() - actions.double()).masked_fill(~real, 0).flatten(2).transpose(0, 1)  # (B, M, H*D), the demonstration at 0
+    flat = (
+        (samples.double() - actions.double()).masked_fill(~real, 0).flatten(2).transpose(0, 1)
+    )  # (B, M, H*D), the demonstration at 0
     to_demo = flat.norm(dim=-1).mean(dim=1)  # (B,)
-    between = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").sum(dim=(1, 2)) / max(m * (m - 1), 1)
+    between = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").sum(
+        dim=(1, 2)
+    ) / max(m * (m - 1), 1)
     return (to_demo - between / 2) / count.sqrt()
 
 
-def bootstrap_interval(values, groups=None, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+def bootstrap_interval(
+    values, groups=None, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
     """Mean of `values` (N,) and its percentile-bootstrap interval, resampling whole `groups` (N,), for instance episodes:
     the frames of one episode are no independent trials. Returns (mean, low, high). Raises ValueError for unequal or zero lengths."""
     return bootstrap_ratio(values, np.ones(len(values)), groups, level, resamples, seed)
 
 
-def bootstrap_ratio(values, others, groups=None, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+def bootstrap_ratio(
+    values, others, groups=None, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
     """Ratio of the means of `values` (N,) and `others` (N,), measured on the same N items, and its bootstrap interval over whole
     `groups` (N,). What makes an item hard is in both, so the ratio is surer than the two means. Returns (ratio, low, high)."""
     values, others = np.asarray(values, dtype=float), np.asarray(others, dtype=float)
     groups = np.arange(len(values)) if groups is None else np.asarray(groups)
     if not 0 < len(values) == len(others) == len(groups):
-        raise ValueError(f"{len(values)} values, {len(others)} others and {len(groups)} groups: all must be equally many, and at least one")
+        raise ValueError(
+            f"{len(values)} values, {len(others)} others and {len(groups)} groups: all must be equally many, and at least one"
+        )
     _, index = np.unique(groups, return_inverse=True)
     above, below = np.bincount(index, values), np.bincount(index, others)
     draws = np.random.default_rng(seed).integers(len(above), size=(resamples, len(above)))
@@ -77,7 +89,9 @@ def over_seeds(values) -> tuple[float, float]:
     values = torch.as_tensor(values, dtype=torch.float64).flatten()
     if len(values) < 2:
         raise ValueError("one run has no interval: give the values of at least two")
-    return values.mean().item(), (stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5).item()
+    return values.mean().item(), (
+        stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5
+    ).item()
 
 
 @dataclass
@@ -103,12 +117,16 @@ class OpenLoop:
 
     def share_between(self, dim: int, low: float, high: float) -> Tensor:
         """Share of sampled real steps per item, (B,), whose action `dim` lies strictly between two normalised values."""
-        inside = ((self.samples[..., dim] > low) & (self.samples[..., dim] < high)).double().mean(0)  # (B, H)
+        inside = (
+            ((self.samples[..., dim] > low) & (self.samples[..., dim] < high)).double().mean(0)
+        )  # (B, H)
         return (inside * self.mask).sum(1) / self.mask.sum(1)
 
     def interval(self, values: Tensor | None = None, **kwargs) -> tuple[float, float, float]:
         """Mean and bootstrap interval over episodes of a value per item, by default the energy score."""
-        return bootstrap_interval(self.energy() if values is None else values, self.episode, **kwargs)
+        return bootstrap_interval(
+            self.energy() if values is None else values, self.episode, **kwargs
+        )
 
     def _squared(self, predicted: Tensor) -> Tensor:
         error = ((predicted - self.actions) ** 2).mean(-1)  # (…, B, H)
@@ -120,7 +138,15 @@ def spread(dataset, n: int) -> Tensor:
     return torch.linspace(0, len(dataset) - 1, min(n, len(dataset))).round().long().unique()
 
 
-def open_loop(model, dataset, indices: Tensor, samples: int = 16, steps: int = 10, seed: int = 0, batch_size: int = 512) -> OpenLoop:
+def open_loop(
+    model,
+    dataset,
+    indices: Tensor,
+    samples: int = 16,
+    steps: int = 10,
+    seed: int = 0,
+    batch_size: int = 512,
+) -> OpenLoop:
     """Sample action chunks for recorded observations, nothing fed back: `samples` chunks for each of the items `indices`.
 
     model: a Pi0 or any module with sample_actions(observation, steps=…, generator=…). batch_size counts observations times samples.
@@ -131,8 +157,15 @@ def open_loop(model, dataset, indices: Tensor, samples: int = 16, steps: int = 1
     for part in torch.as_tensor(indices).split(max(batch_size // samples, 1)):
         observation, demonstrated, mask = dataset.batch(part)
         repeated = torch.arange(len(part)).repeat_interleave(samples)
-        sampled = model.sample_actions(observation[repeated].to(device), steps=steps, generator=generator).cpu()
+        sampled = model.sample_actions(
+            observation[repeated].to(device), steps=steps, generator=generator
+        ).cpu()
         chunks.append(sampled.unflatten(0, (len(part), samples)).transpose(0, 1))
         actions.append(demonstrated)
         masks.append(mask)
-    return OpenLoop(torch.cat(chunks, dim=1), torch.cat(actions), torch.cat(masks), dataset.episode_index[indices])
+    return OpenLoop(
+        torch.cat(chunks, dim=1),
+        torch.cat(actions),
+        torch.cat(masks),
+        dataset.episode_index[indices],
+    )

@@ -34,7 +34,9 @@ def velocity_target(actions: Tensor, noise: Tensor) -> Tensor:
     return (actions - noise).to(actions.dtype)
 
 
-def sample_tau(n: int, generator: torch.Generator | None = None, device: torch.device | str | None = None) -> Tensor:
+def sample_tau(
+    n: int, generator: torch.Generator | None = None, device: torch.device | str | None = None
+) -> Tensor:
     """n values of tau with (s - tau) / s ~ Beta(1.5, 1), s = 0.999 (paper, appendix B): noisy times come more often.
 
     Beta(a, 1) has the distribution function x^a, so u^(1/a) with uniform u is an exact sample.
@@ -46,7 +48,13 @@ def sample_tau(n: int, generator: torch.Generator | None = None, device: torch.d
     return (TAU_MAX * (1 - u ** (1 / 1.5))).to(device)
 
 
-def loss(velocity: Tensor, actions: Tensor, noise: Tensor, mask: Tensor | None = None, reduction: str = "mean") -> Tensor:
+def loss(
+    velocity: Tensor,
+    actions: Tensor,
+    noise: Tensor,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Squared distance of a predicted velocity to A - eps (Sec. IV, the conditional flow-matching loss), in float32 or better.
 
     velocity, actions, noise: (B, H, D). mask: (B, H), True where the step is real; padded steps do not count.
@@ -54,19 +62,27 @@ def loss(velocity: Tensor, actions: Tensor, noise: Tensor, mask: Tensor | None =
     Raises ValueError for mismatched shapes, an unknown reduction, a mask without a single real step, non-finite input.
     """
     if velocity.shape != actions.shape:
-        raise ValueError(f"velocity has shape {tuple(velocity.shape)}, actions {tuple(actions.shape)}: they must be equal")
+        raise ValueError(
+            f"velocity has shape {tuple(velocity.shape)}, actions {tuple(actions.shape)}: they must be equal"
+        )
     if reduction not in ("mean", "none"):
         raise ValueError(f'reduction is "mean" or "none", not {reduction!r}')
-    wide = torch.promote_types(actions.dtype, torch.float32)  # bf16 would round the target and lose the sum
+    wide = torch.promote_types(
+        actions.dtype, torch.float32
+    )  # bf16 would round the target and lose the sum
     error = velocity.to(wide) - velocity_target(actions.to(wide), noise.to(wide))
     if mask is None:
         return (error**2).mean() if reduction == "mean" else error**2
     if mask.shape != actions.shape[:-1]:
-        raise ValueError(f"mask has shape {tuple(mask.shape)}, expected {tuple(actions.shape[:-1])}: one entry per action")
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)}, expected {tuple(actions.shape[:-1])}: one entry per action"
+        )
     if cheap_to_look(mask) and not mask.any():
         raise ValueError("the mask marks no step as real: nothing to average over")
     real = mask.bool()[..., None].expand_as(error)
-    error = error.masked_fill(~real, 0.0) ** 2  # filled before squaring: an infinity at a padded step must not reach the gradient
+    error = (
+        error.masked_fill(~real, 0.0) ** 2
+    )  # filled before squaring: an infinity at a padded step must not reach the gradient
     return error.sum() / real.sum() if reduction == "mean" else error
 
 
@@ -86,7 +102,9 @@ def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tenso
     for tau in taus:
         v = velocity(x, tau)
         if v.shape != x.shape:
-            raise ValueError(f"velocity returned shape {tuple(v.shape)} for points of shape {tuple(x.shape)}")
+            raise ValueError(
+                f"velocity returned shape {tuple(v.shape)} for points of shape {tuple(x.shape)}"
+            )
         x = x + v.to(x.dtype) / steps
         if path:
             points.append(x)
@@ -104,23 +122,35 @@ def check_tau(tau: Tensor | float, n: int) -> Tensor:
     """tau as a 0-d or (n,) tensor, a number in float64. Raises ValueError for another shape and for values outside [0, 1]."""
     tau = tau if isinstance(tau, Tensor) else torch.tensor(tau, dtype=torch.float64)
     if tau.ndim > 1 or (tau.ndim == 1 and len(tau) != n):
-        raise ValueError(f"tau has shape {tuple(tau.shape)}, expected a scalar or ({n},), one per item of the batch")
+        raise ValueError(
+            f"tau has shape {tuple(tau.shape)}, expected a scalar or ({n},), one per item of the batch"
+        )
     if cheap_to_look(tau) and not ((tau >= 0) & (tau <= 1)).all():
-        raise ValueError(f"tau must lie in [0, 1] (0 is noise, 1 the action), got {tau.min().item():g} … {tau.max().item():g}")
+        raise ValueError(
+            f"tau must lie in [0, 1] (0 is noise, 1 the action), got {tau.min().item():g} … {tau.max().item():g}"
+        )
     return tau
 
 
 def _per_item(tau: Tensor | float, x: Tensor) -> Tensor:
     """tau as (1, 1, ..., 1) or (B, 1, ..., 1), in float64 where the device has it: the path is then rounded only once, to its dtype."""
-    tau = check_tau(tau, len(x)).to(torch.float32 if x.device.type == "mps" else torch.float64).to(x.device)
+    tau = (
+        check_tau(tau, len(x))
+        .to(torch.float32 if x.device.type == "mps" else torch.float64)
+        .to(x.device)
+    )
     return tau.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _check_pair(actions: Tensor, noise: Tensor) -> None:
     if actions.shape != noise.shape:
-        raise ValueError(f"actions have shape {tuple(actions.shape)}, noise {tuple(noise.shape)}: they must be equal")
+        raise ValueError(
+            f"actions have shape {tuple(actions.shape)}, noise {tuple(noise.shape)}: they must be equal"
+        )
     if actions.device != noise.device:
-        raise ValueError(f"actions are on {actions.device}, noise on {noise.device}: move one of them")
+        raise ValueError(
+            f"actions are on {actions.device}, noise on {noise.device}: move one of them"
+        )
     check_finite("actions", actions)
     check_finite("noise", noise)
 

@@ -38,14 +38,20 @@ class RMSNorm(nn.Module):
         nn.init.zeros_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(widened(x), self.weight.shape, 1 + widened(self.weight), eps=1e-6).type_as(x)
+        return F.rms_norm(
+            widened(x), self.weight.shape, 1 + widened(self.weight), eps=1e-6
+        ).type_as(x)
 
 
 def rotary_table(positions: Tensor, head_dim: int) -> Table:
     """Cosine and signed sine of position * 10000^(-2i / head_dim). positions: (B, T). Returns two (B, 1, T, E), float32."""
-    frequency = 1 / 1e4 ** (torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim)
+    frequency = 1 / 1e4 ** (
+        torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
+    )
     angle = positions[:, None, :, None].float() * frequency  # (B, 1, T, E/2)
-    return torch.cat([angle.cos(), angle.cos()], dim=-1), torch.cat([-angle.sin(), angle.sin()], dim=-1)
+    return torch.cat([angle.cos(), angle.cos()], dim=-1), torch.cat(
+        [-angle.sin(), angle.sin()], dim=-1
+    )
 
 
 def rotate(x: Tensor, table: Table) -> Tensor:
@@ -64,7 +70,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     The G = N / K query heads that share a kv head ask it independently of each other, just as G tokens would: so they become rows.
     """
     rows = q.unflatten(1, (k.shape[1], -1)).transpose(2, 3).flatten(2, 3)  # (B, K, Tq * G, E)
-    out = F.scaled_dot_product_attention(rows, k, v, attn_mask=bias).unflatten(2, (q.shape[2], -1))  # (B, K, Tq, G, E)
+    out = F.scaled_dot_product_attention(rows, k, v, attn_mask=bias).unflatten(
+        2, (q.shape[2], -1)
+    )  # (B, K, Tq, G, E)
     return out.transpose(1, 2).flatten(2)
 
 
@@ -73,7 +81,9 @@ def attention_bias(allowed: Tensor, dtype: torch.dtype, group: int) -> Tensor:
 
     Not -inf: a padded query may look nowhere, and softmax over nothing but -inf is NaN.
     """
-    bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min / 2)
+    bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(
+        ~allowed, torch.finfo(dtype).min / 2
+    )
     return bias.repeat_interleave(group, dim=1)[:, None]
 
 
@@ -86,7 +96,9 @@ class Layer(nn.Module):
         self.heads = (n, k)
         self.head_dim = e
         self.attention_norm = RMSNorm(config.width)
-        self.qkv = nn.Linear(config.width, (n + 2 * k) * e, bias=False)  # queries, keys, values in one product
+        self.qkv = nn.Linear(
+            config.width, (n + 2 * k) * e, bias=False
+        )  # queries, keys, values in one product
         self.attention_out = nn.Linear(n * e, config.width, bias=False)
         self.mlp_norm = RMSNorm(config.width)
         self.gate = nn.Linear(config.width, config.mlp_dim, bias=False)
@@ -96,7 +108,9 @@ class Layer(nn.Module):
     def project(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor, Tensor]:
         """x: (B, T, W). Returns queries (B, N, T, E), keys and values (B, K, T, E); queries and keys rotated."""
         n, k = self.heads
-        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, N + 2K, T, E)
+        qkv = (
+            self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        )  # (B, N + 2K, T, E)
         qk, v = qkv.split((n + k, k), dim=1)
         q, k = rotate(qk, table).split((n, k), dim=1)
         return q, k, v
@@ -104,7 +118,12 @@ class Layer(nn.Module):
     def project_kv(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor]:
         """Keys and values alone, where nobody will read what these tokens' queries would find."""
         weight = self.qkv.weight[self.heads[0] * self.head_dim :]
-        k, v = F.linear(self.attention_norm(x), weight).unflatten(-1, (-1, self.head_dim)).transpose(1, 2).chunk(2, dim=1)
+        k, v = (
+            F.linear(self.attention_norm(x), weight)
+            .unflatten(-1, (-1, self.head_dim))
+            .transpose(1, 2)
+            .chunk(2, dim=1)
+        )
         return rotate(k, table), v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
@@ -134,18 +153,25 @@ class TwoExperts(nn.Module):
         for name in ("depth", "num_heads", "num_kv_heads", "head_dim"):
             ours, theirs = getattr(vlm, name), getattr(action, name)
             if ours != theirs:
-                raise ValueError(f"the experts attend jointly, but {name} is {ours} in the VLM and {theirs} in the action expert")
+                raise ValueError(
+                    f"the experts attend jointly, but {name} is {ours} in the VLM and {theirs} in the action expert"
+                )
         self.vlm, self.action = Expert(vlm), Expert(action)
         self.head_dim, self.group = vlm.head_dim, vlm.num_heads // vlm.num_kv_heads
         self.checkpointing = False  # True: recompute each layer in the backward pass instead of storing what it computed
 
-    def prefix(self, x: Tensor, allowed: Tensor, positions: Tensor, output: bool = False) -> tuple[Tensor | None, Cache]:
+    def prefix(
+        self, x: Tensor, allowed: Tensor, positions: Tensor, output: bool = False
+    ) -> tuple[Tensor | None, Cache]:
         """The VLM alone over the prefix: once per observation, whatever the number of Euler steps.
 
         x: (B, P, W_vlm); allowed: (B, P, P) bool, rows are queries; positions: (B, P). Returns every layer's keys and values, and only
         with output=True the normed output (B, P, W_vlm): pi0 never reads it, so the last layer stops at its keys and values.
         """
-        bias, table = attention_bias(allowed, x.dtype, self.group), rotary_table(positions, self.head_dim)
+        bias, table = (
+            attention_bias(allowed, x.dtype, self.group),
+            rotary_table(positions, self.head_dim),
+        )
         cache: Cache = []
         for layer in self.vlm.layers[:-1]:
             x, *kv = self._run(prefix_layer, layer, x, bias, table)
@@ -172,13 +198,17 @@ class TwoExperts(nn.Module):
         return function(*args)
 
 
-def prefix_layer(layer: Layer, x: Tensor, bias: Tensor, table: Table) -> tuple[Tensor, Tensor, Tensor]:
+def prefix_layer(
+    layer: Layer, x: Tensor, bias: Tensor, table: Table
+) -> tuple[Tensor, Tensor, Tensor]:
     """One VLM layer. Returns its output and the keys and values that the action expert will read."""
     q, k, v = layer.project(x, table)
     return layer.finish(x, attend(q, k, v, bias)), k, v
 
 
-def suffix_layer(layer: Layer, x: Tensor, bias: Tensor, table: Table, prefix_k: Tensor, prefix_v: Tensor) -> Tensor:
+def suffix_layer(
+    layer: Layer, x: Tensor, bias: Tensor, table: Table, prefix_k: Tensor, prefix_v: Tensor
+) -> Tensor:
     """One layer of the action expert: its own queries over the keys and values of both experts, prefix first."""
     q, k, v = layer.project(x, table)
     k, v = torch.cat([prefix_k, k], dim=2), torch.cat([prefix_v, v], dim=2)

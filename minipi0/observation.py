@@ -21,7 +21,9 @@ class Observation:
 
     def to(self, *args, **kwargs) -> "Observation":
         """Every tensor moved as by Tensor.to (give a device; a dtype would also hit the integer tokens)."""
-        return Observation(*(getattr(self, field.name).to(*args, **kwargs) for field in fields(self)))
+        return Observation(
+            *(getattr(self, field.name).to(*args, **kwargs) for field in fields(self))
+        )
 
     def __getitem__(self, index) -> "Observation":
         """The same items of every tensor's first axis."""
@@ -30,4 +32,9 @@ class Observation:
     @staticmethod
     def stack(items: list["Observation"]) -> "Observation":
         """A batch from unbatched observations."""
-        return Observation(*(torch.stack([getattr(item, field.name) for item in items]) for field in fields(Observation)))
+        return Observation(
+            *(
+                torch.stack([getattr(item, field.name) for item in items])
+                for field in fields(Observation)
+            )
+        )

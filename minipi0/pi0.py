@@ -59,12 +59,19 @@ class Pi0(nn.Module):
     def __init__(self, config: Pi0Config):
         super().__init__()
         self.config = config
-        self.stats: dict[str, Tensor] | None = None  # of the data it was trained on, where its checkpoint told
+        self.stats: dict[str, Tensor] | None = (
+            None  # of the data it was trained on, where its checkpoint told
+        )
         vision, width, action_width = config.vision, config.vlm.width, config.action_expert.width
         tower = SiglipVisionConfig(
-            image_size=vision.image_size, patch_size=vision.patch_size, hidden_size=vision.width, num_hidden_layers=vision.depth,
-            num_attention_heads=vision.num_heads, intermediate_size=vision.mlp_dim, vision_use_head=False,
-        )  # fmt: skip
+            image_size=vision.image_size,
+            patch_size=vision.patch_size,
+            hidden_size=vision.width,
+            num_hidden_layers=vision.depth,
+            num_attention_heads=vision.num_heads,
+            intermediate_size=vision.mlp_dim,
+            vision_use_head=False,
+        )
         self.vision = SiglipVisionModel(tower)
         self.projector = nn.Linear(vision.width, width)
         self.embedding = nn.Embedding(config.vocab_size, width)
@@ -74,7 +81,9 @@ class Pi0(nn.Module):
         self.action_time_mlp_in = nn.Linear(2 * action_width, action_width)
         self.action_time_mlp_out = nn.Linear(action_width, action_width)
         self.action_out_proj = nn.Linear(action_width, config.action_dim)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)  # times sqrt(width) below: unit variance
+        nn.init.normal_(
+            self.embedding.weight, std=width**-0.5
+        )  # times sqrt(width) below: unit variance
 
     # ---- tokens -------------------------------------------------------------------------------------------------------------
 
@@ -82,10 +91,16 @@ class Pi0(nn.Module):
         """Images, then language: (B, P, W_vlm) and which of them are real, (B, P)."""
         b, cameras = observation.image_mask.shape
         masked = ~observation.image_mask.bool()[:, :, None, None, None]
-        images = observation.images.masked_fill(masked, 0).flatten(0, 1).to(self.projector.weight.dtype)  # no NaN, even in a gradient
-        tokens = self.embedding(observation.tokens) * self.config.vlm.width**0.5  # Gemma scales text; image features come unscaled
+        images = (
+            observation.images.masked_fill(masked, 0).flatten(0, 1).to(self.projector.weight.dtype)
+        )  # no NaN, even in a gradient
+        tokens = (
+            self.embedding(observation.tokens) * self.config.vlm.width**0.5
+        )  # Gemma scales text; image features come unscaled
         if cameras:
-            features = self.projector(self.vision(images).last_hidden_state)  # (B * C, tokens a camera, W_vlm)
+            features = self.projector(
+                self.vision(images).last_hidden_state
+            )  # (B * C, tokens a camera, W_vlm)
             tokens = torch.cat([features.reshape(b, -1, features.shape[-1]), tokens], dim=1)
         seen = observation.image_mask.bool().repeat_interleave(self.config.vision.tokens, dim=1)
         valid = torch.cat([seen, observation.token_mask.bool()], dim=1)
@@ -96,7 +111,9 @@ class Pi0(nn.Module):
         dtype = self.state_proj.weight.dtype
         actions = self.action_in_proj(noisy_actions.to(dtype))
         time = time.to(dtype).to(actions.device)[:, None].expand_as(actions)
-        actions = self.action_time_mlp_out(F.silu(self.action_time_mlp_in(torch.cat([actions, time], dim=-1))))
+        actions = self.action_time_mlp_out(
+            F.silu(self.action_time_mlp_in(torch.cat([actions, time], dim=-1)))
+        )
         return torch.cat([self.state_proj(state.to(dtype))[:, None], actions], dim=1)
 
     def encode(self, observation: Observation) -> tuple[Cache, Tensor, Table]:
@@ -120,14 +137,26 @@ class Pi0(nn.Module):
 
     # ---- flow matching ------------------------------------------------------------------------------------------------------
 
-    def velocity(self, observation: Observation, noisy_actions: Tensor, tau: Tensor | float) -> Tensor:
+    def velocity(
+        self, observation: Observation, noisy_actions: Tensor, tau: Tensor | float
+    ) -> Tensor:
         """v_theta(A^tau, o), an estimate of E[A - eps | A^tau, o]. noisy_actions: (B, H, D); tau: scalar or (B,). Returns (B, H, D)."""
         self._check(observation, noisy_actions=noisy_actions)
-        time = time_embedding(flow.check_tau(tau, len(noisy_actions)).reshape(-1), self.config.action_expert.width)
+        time = time_embedding(
+            flow.check_tau(tau, len(noisy_actions)).reshape(-1), self.config.action_expert.width
+        )
         return self.decode(self.encode(observation), observation.state, noisy_actions, time)
 
-    def loss(self, observation: Observation, actions: Tensor, noise: Tensor | None = None, tau: Tensor | None = None,
-             action_mask: Tensor | None = None, reduction: str = "mean", generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
+    def loss(
+        self,
+        observation: Observation,
+        actions: Tensor,
+        noise: Tensor | None = None,
+        tau: Tensor | None = None,
+        action_mask: Tensor | None = None,
+        reduction: str = "mean",
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Conditional flow matching (Sec. IV): one noise and one tau per item, unless given. actions: (B, H, D).
 
         action_mask: (B, H), True where the chunk is real, not padding. reduction: "mean", or "none" for (B, H, D).
@@ -141,8 +170,13 @@ class Pi0(nn.Module):
         return flow.loss(velocity, actions, noise, action_mask, reduction)
 
     @torch.no_grad()
-    def sample_actions(self, observation: Observation, noise: Tensor | None = None, steps: int = 10,
-                       generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
+    def sample_actions(
+        self,
+        observation: Observation,
+        noise: Tensor | None = None,
+        steps: int = 10,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """An action chunk (B, H, D) per observation: the prefix once, then `steps` Euler steps of the action expert alone.
 
         noise: (B, H, D), drawn in float32 unless given. More than one chunk for an observation: repeat it along B.
@@ -153,8 +187,12 @@ class Pi0(nn.Module):
         self._check(observation, noise=noise)
         taus = flow.step_times(steps)
         encoded = self.encode(observation)
-        times = iter(time_embedding(taus, self.config.action_expert.width)[:, None].to(encoded[1]))  # (1, W) for every step
-        return flow.euler(lambda x, tau: self.decode(encoded, observation.state, x, next(times)), noise, steps)
+        times = iter(
+            time_embedding(taus, self.config.action_expert.width)[:, None].to(encoded[1])
+        )  # (1, W) for every step
+        return flow.euler(
+            lambda x, tau: self.decode(encoded, observation.state, x, next(times)), noise, steps
+        )
 
     def compile(self, frozen: bool = False, **options) -> None:
         """torch.compile, in place, the two parts that everything runs through. options: torch.compile's, for instance mode=.
@@ -167,15 +205,22 @@ class Pi0(nn.Module):
 
     def __getstate__(self) -> dict:
         """For copy and pickle: a copy is not compiled, as the compiled parts run this model's weights."""
-        return {name: value for name, value in super().__getstate__().items() if name not in ("encode", "decode")}
+        return {
+            name: value
+            for name, value in super().__getstate__().items()
+            if name not in ("encode", "decode")
+        }
 
     def _check(self, observation: Observation, **actions: Tensor) -> None:
         c, b = self.config, len(observation.state)
         cameras = observation.image_mask.shape[-1]
         expected = {
-            "images": (b, cameras, 3, c.vision.image_size, c.vision.image_size), "image_mask": (b, cameras),
-            "tokens": (b, observation.tokens.shape[-1]), "token_mask": (b, observation.tokens.shape[-1]), "state": (b, c.state_dim),
-        }  # fmt: skip
+            "images": (b, cameras, 3, c.vision.image_size, c.vision.image_size),
+            "image_mask": (b, cameras),
+            "tokens": (b, observation.tokens.shape[-1]),
+            "token_mask": (b, observation.tokens.shape[-1]),
+            "state": (b, c.state_dim),
+        }
         shapes = {name: tuple(getattr(observation, name).shape) for name in expected}
         for name, x in actions.items():
             shapes[name], expected[name] = tuple(x.shape), (b, c.horizon, c.action_dim)
@@ -184,56 +229,100 @@ class Pi0(nn.Module):
                 raise ValueError(f"{name} has shape {shape}, this model expects {expected[name]}")
         images, tokens = observation.images, observation.tokens
         if not images.is_floating_point():
-            raise ValueError(f"images are {images.dtype}, expected floating-point numbers in [-1, 1]")
+            raise ValueError(
+                f"images are {images.dtype}, expected floating-point numbers in [-1, 1]"
+            )
         if flow.cheap_to_look(tokens):
             outside = tokens[(tokens < 0) | (tokens >= c.vocab_size)]
             if len(outside):
-                raise ValueError(f"token {outside[0].item()} is outside the vocabulary of {c.vocab_size}: was another tokenizer used?")
+                raise ValueError(
+                    f"token {outside[0].item()} is outside the vocabulary of {c.vocab_size}: was another tokenizer used?"
+                )
             flow.check_finite("state", observation.state)
-            flow.check_finite("images", images.masked_fill(~observation.image_mask.bool()[:, :, None, None, None], 0))
+            flow.check_finite(
+                "images",
+                images.masked_fill(~observation.image_mask.bool()[:, :, None, None, None], 0),
+            )
 
     # ---- files --------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def from_pretrained(cls, path_or_repo: str | Path, config: Pi0Config | None = None, dtype: torch.dtype | None = None) -> "Pi0":
+    def from_pretrained(
+        cls,
+        path_or_repo: str | Path,
+        config: Pi0Config | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> "Pi0":
         """A model from a folder with model.safetensors (and config.json unless `config` is given), in minipi0's layout or a released one.
 
         Built without memory, then filled tensor by tensor, in the file's dtype unless `dtype` is given. In eval mode.
         Strict: every missing, unexpected or mis-shaped tensor is a ValueError that names it; no half-loaded model is ever returned.
         """
         if not isinstance(config, Pi0Config | None):
-            raise ValueError(f"config must be a Pi0Config (Pi0Config.from_dict makes one of a dict), not a {type(config).__name__}")
+            raise ValueError(
+                f"config must be a Pi0Config (Pi0Config.from_dict makes one of a dict), not a {type(config).__name__}"
+            )
         source = checkpoint.open_checkpoint(path_or_repo)
         model = cls._filled(source, config or Pi0Config.from_dict(source.config()), dtype)
         model.stats = source.stats()
         return model
 
     @classmethod
-    def from_paligemma(cls, path_or_repo: str | Path, action_expert: ExpertConfig | None = None, action_dim: int = 32, state_dim: int = 32,
-                       horizon: int = 50, dtype: torch.dtype | None = None) -> "Pi0":  # fmt: skip
+    def from_paligemma(
+        cls,
+        path_or_repo: str | Path,
+        action_expert: ExpertConfig | None = None,
+        action_dim: int = 32,
+        state_dim: int = 32,
+        horizon: int = 50,
+        dtype: torch.dtype | None = None,
+    ) -> "Pi0":
         """A PaliGemma, as released on the Hub or saved by transformers, with a fresh action expert: where pi0's own training starts.
 
         action_expert: by default the released one's width and mlp_dim. Fresh weights draw from torch's global generator. In eval mode.
         """
         source = checkpoint.open_checkpoint(path_or_repo)
         sizes = source.paligemma()
-        expert = asdict(action_expert) if action_expert else sizes["vlm"] | dict(width=1024, mlp_dim=4096)
-        config = Pi0Config.from_dict(sizes | dict(action_expert=expert, action_dim=action_dim, state_dim=state_dim, horizon=horizon))
+        expert = (
+            asdict(action_expert)
+            if action_expert
+            else sizes["vlm"] | dict(width=1024, mlp_dim=4096)
+        )
+        config = Pi0Config.from_dict(
+            sizes
+            | dict(
+                action_expert=expert, action_dim=action_dim, state_dim=state_dim, horizon=horizon
+            )
+        )
         return cls._filled(source, config, dtype, only=checkpoint.PALIGEMMA)
 
     @classmethod
-    def _filled(cls, source: checkpoint.Checkpoint, config: Pi0Config, dtype: torch.dtype | None, only: tuple[str, ...] = ("",)) -> "Pi0":
+    def _filled(
+        cls,
+        source: checkpoint.Checkpoint,
+        config: Pi0Config,
+        dtype: torch.dtype | None,
+        only: tuple[str, ...] = ("",),
+    ) -> "Pi0":
         with torch.device("meta"):
             model = cls(config)
         checkpoint.load(model, source, config.to_dict(), dtype, only)
         return model.eval()
 
-    def save_pretrained(self, folder: str | Path, layout: str = "minipi0", stats: dict[str, Tensor] | None = None) -> None:
+    def save_pretrained(
+        self, folder: str | Path, layout: str = "minipi0", stats: dict[str, Tensor] | None = None
+    ) -> None:
         """Write model.safetensors and config.json, atomically. layout: "minipi0", or "lerobot" for what LeRobot's classes read.
 
         stats: the data set's normalisation statistics (`data.load(…).stats`; by default those the model came with), for `from_pretrained`.
         """
-        checkpoint.save(dict(self.named_parameters()), self.config.to_dict(), folder, layout, stats or self.stats)
+        checkpoint.save(
+            dict(self.named_parameters()),
+            self.config.to_dict(),
+            folder,
+            layout,
+            stats or self.stats,
+        )
 
 
 def _randn_like(x: Tensor, generator: torch.Generator | None) -> Tensor:

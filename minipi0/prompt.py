@@ -16,7 +16,9 @@ LENGTH = 48  # tokens; what the released pi0 pads to
 @cache
 def byte_tokenizer() -> PreTrainedTokenizerBase:
     """A token per byte, no files: the mini model's tokenizer. 260 ids: padding 0, end 1, unknown 2, bytes 3 … 258, BOS 259."""
-    return ByT5Tokenizer(extra_ids=0, bos_token="<s>", split_special_tokens=True)  # "<pad>" in a prompt is five bytes
+    return ByT5Tokenizer(
+        extra_ids=0, bos_token="<s>", split_special_tokens=True
+    )  # "<pad>" in a prompt is five bytes
 
 
 @cache
@@ -25,7 +27,9 @@ def paligemma_tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained("google/paligemma-3b-pt-224")
 
 
-def tokenize(texts: list[str], length: int | None = LENGTH, tokenizer: PreTrainedTokenizerBase | None = None) -> tuple[Tensor, Tensor]:
+def tokenize(
+    texts: list[str], length: int | None = LENGTH, tokenizer: PreTrainedTokenizerBase | None = None
+) -> tuple[Tensor, Tensor]:
     """Prompts as token ids: (tokens (B, L) int64, token_mask (B, L) bool, True where real).
 
     length: L, or None for that of the longest prompt. tokenizer: by default the byte tokenizer.
@@ -36,12 +40,17 @@ def tokenize(texts: list[str], length: int | None = LENGTH, tokenizer: PreTraine
     tokenizer = tokenizer or byte_tokenizer()
     cleaned = [text.strip().replace("_", " ").replace("\n", " ") for text in texts]
     newline = tokenizer.encode("\n", add_special_tokens=False)
-    rows = [[tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False), *newline] for text in cleaned]
+    rows = [
+        [tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False), *newline]
+        for text in cleaned
+    ]
     longest = max(map(len, rows), default=0)
     length = longest if length is None else length
     if longest > length:
         text = max(zip(rows, cleaned, strict=True), key=lambda pair: len(pair[0]))[1]
-        raise ValueError(f"the prompt {text!r} has {longest} tokens, more than length={length}: shorten it or raise the length")
+        raise ValueError(
+            f"the prompt {text!r} has {longest} tokens, more than length={length}: shorten it or raise the length"
+        )
     tokens = torch.zeros(len(rows), length, dtype=torch.int64)
     mask = torch.zeros(len(rows), length, dtype=torch.bool)
     for i, row in enumerate(rows):

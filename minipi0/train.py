@@ -6,23 +6,20 @@ on the CPU bit for bit.
 """
 
 import argparse
-import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from minipi0 import checkpoint, data, evaluate, prompt
+from minipi0 import data, evaluate, prompt
+from minipi0.checkpoint import run
 from minipi0.compiled import compiled
 from minipi0.config import Pi0Config
 from minipi0.pi0 import Pi0
-
-STATE = "training.safetensors"  # in the run's folder, beside the model's own files
 
 
 @dataclass(frozen=True)
@@ -42,16 +39,30 @@ class Recipe:
 
     def __post_init__(self):
         if self.steps < 1 or self.batch_size < 1 or self.warmup < 0:
-            raise ValueError(f"steps and batch_size must be at least 1 and warmup at least 0: {self}")
+            raise ValueError(
+                f"steps and batch_size must be at least 1 and warmup at least 0: {self}"
+            )
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), not {self.ema}")
-        if not (0 < self.learning_rate < math.inf and 0 <= self.final_learning_rate < math.inf and self.clip > 0):
-            raise ValueError(f"learning rates must be finite and, like clip, above 0 (the final one may be 0): {self}")
+        if not (
+            0 < self.learning_rate < math.inf
+            and 0 <= self.final_learning_rate < math.inf
+            and self.clip > 0
+        ):
+            raise ValueError(
+                f"learning rates must be finite and, like clip, above 0 (the final one may be 0): {self}"
+            )
 
     @classmethod
     def released(cls, **changes) -> "Recipe":
         """openpi's fine-tuning of the full model: 30,000 steps of 32 chunks."""
-        values = dict(steps=30_000, batch_size=32, learning_rate=2.5e-5, final_learning_rate=2.5e-6, warmup=1000)
+        values = dict(
+            steps=30_000,
+            batch_size=32,
+            learning_rate=2.5e-5,
+            final_learning_rate=2.5e-6,
+            warmup=1000,
+        )
         return cls(**{**values, **changes})
 
     def rate(self, step: int) -> float:
@@ -59,7 +70,12 @@ class Recipe:
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
         progress = (step - self.warmup) / max(self.steps - self.warmup, 1)
-        return self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * (1 + math.cos(math.pi * progress)) / 2
+        return (
+            self.final_learning_rate
+            + (self.learning_rate - self.final_learning_rate)
+            * (1 + math.cos(math.pi * progress))
+            / 2
+        )
 
     def indices(self, step: int, length: int) -> Tensor:
         """Which of `length` chunks step 0, 1, … trains on: a fresh order in every epoch, (batch_size,) int64."""
@@ -73,9 +89,18 @@ class Recipe:
 
 
 def fit(
-    model: nn.Module, dataset, steps: int | None = None, recipe: Recipe | None = None, *, out: str | Path | None = None,
-    save_every: int = 500, resume: bool = False, bf16: bool = False, compile: bool = False, progress: bool = True,
-) -> list[float]:  # fmt: skip
+    model: nn.Module,
+    dataset,
+    steps: int | None = None,
+    recipe: Recipe | None = None,
+    *,
+    out: str | Path | None = None,
+    save_every: int = 500,
+    resume: bool = False,
+    bf16: bool = False,
+    compile: bool = False,
+    progress: bool = True,
+) -> list[float]:
     """Train `model` in place on a data set of action chunks, and leave it with the averaged weights, in eval mode.
 
     model: anything with `loss(observation, actions, action_mask=…, generator=…)`, on the device to train on: a Pi0 or a baseline.
@@ -87,7 +112,9 @@ def fit(
     it names the step and the batch's indices. Raises ValueError for weights in half precision and for a state of another recipe, model
     or data set, FileNotFoundError when there is none.
     """
-    recipe = recipe or Recipe(**({} if steps is None else {"steps": steps, "warmup": min(Recipe.warmup, steps // 10)}))
+    recipe = recipe or Recipe(
+        **({} if steps is None else {"steps": steps, "warmup": min(Recipe.warmup, steps // 10)})
+    )
     if steps is not None and recipe.steps != steps:
         raise ValueError(f"steps={steps}, but the recipe says {recipe.steps}: give one of them")
     if len(dataset) == 0:
@@ -96,9 +123,18 @@ def fit(
         raise ValueError("resume=True needs out=, the folder of the run to go on with")
     if save_every < 1:
         raise ValueError(f"save_every must be at least 1 step, not {save_every}")
-    half = next((f"{name} is {p.dtype}" for name, p in model.named_parameters() if p.dtype in (torch.bfloat16, torch.float16)), None)
+    half = next(
+        (
+            f"{name} is {p.dtype}"
+            for name, p in model.named_parameters()
+            if p.dtype in (torch.bfloat16, torch.float16)
+        ),
+        None,
+    )
     if half:  # a step of 1e-5 on a weight of 0.1 is less than bfloat16 can tell, and so is an average's 1 %
-        raise ValueError(f"{half}: small steps would be rounded away. Load with dtype=torch.float32 and train with bf16=True")
+        raise ValueError(
+            f"{half}: small steps would be rounded away. Load with dtype=torch.float32 and train with bf16=True"
+        )
     device = next(model.parameters()).device
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     settings = dict(lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay)
@@ -106,19 +142,30 @@ def fit(
     losses: list[float] = []
     sample = {} if out is None else _sample(dataset, recipe)
     if resume:
-        losses = _load_state(Path(out), model, average, optimizer, recipe, sample)
+        losses = run.load(Path(out), model, average, optimizer, asdict(recipe), sample)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)  # now, not after the first hours
     model.train()
     loss_of = compiled(model.loss, model) if compile else model.loss
-    bar = tqdm(range(len(losses), recipe.steps), initial=len(losses), total=recipe.steps, unit="step", disable=not progress)
+    bar = tqdm(
+        range(len(losses), recipe.steps),
+        initial=len(losses),
+        total=recipe.steps,
+        unit="step",
+        disable=not progress,
+    )
     for step in bar:
         indices = recipe.indices(step, len(dataset))
         observation, actions, mask = dataset.batch(indices)
         noise = _generator(recipe.seed, 2 * step + 1)
         try:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                loss = loss_of(observation.to(device), actions.to(device), action_mask=mask.to(device), generator=noise)
+                loss = loss_of(
+                    observation.to(device),
+                    actions.to(device),
+                    action_mask=mask.to(device),
+                    generator=noise,
+                )
         except ValueError as error:
             error.add_note(f"That was in step {step}, for the chunks {indices.tolist()}.")
             raise
@@ -127,7 +174,9 @@ def fit(
         for what, value in (("loss", loss.item()), ("gradient's norm", norm.item())):
             if not math.isfinite(value):
                 optimizer.zero_grad()
-                raise FloatingPointError(f"the {what} is {value} in step {step}, for the chunks {indices.tolist()}")
+                raise FloatingPointError(
+                    f"the {what} is {value} in step {step}, for the chunks {indices.tolist()}"
+                )
         losses.append(loss.item())
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
@@ -137,7 +186,7 @@ def fit(
         if step % 10 == 9:
             bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}")
         if out is not None and ((step + 1) % save_every == 0 or step + 1 == recipe.steps):
-            _save_state(Path(out), model, average, optimizer, recipe, losses, sample)
+            run.save(Path(out), model, average, optimizer, asdict(recipe), losses, sample)
     model.load_state_dict(average.module.state_dict())
     model.eval()
     return losses
@@ -148,101 +197,116 @@ def _generator(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
 
 
-# ---- the state of a run: weights, their average, Adam's moments, the losses so far, in one file ---------------------------------------
-
-
 def _sample(dataset, recipe: Recipe) -> dict[str, Tensor]:
     """What the first step trains on, pictures as their mean: by this a resumed run knows its data again."""
     seen, actions, mask = dataset.batch(recipe.indices(0, len(dataset)))
-    found = {"images": seen.images.mean(dim=(-3, -2, -1)), "tokens": seen.tokens, "state": seen.state, "actions": actions, "mask": mask}
+    found = {
+        "images": seen.images.mean(dim=(-3, -2, -1)),
+        "tokens": seen.tokens,
+        "state": seen.state,
+        "actions": actions,
+        "mask": mask,
+    }
     return {f"data.{name}": values.float() for name, values in found.items()}
-
-
-def _save_state(out: Path, model, average, optimizer, recipe: Recipe, losses: list[float], sample: dict[str, Tensor]) -> None:
-    for leftover in out.glob(f".{STATE}.*"):  # of a process that was killed while it wrote
-        leftover.unlink()
-    tensors = {"losses": torch.tensor(losses, dtype=torch.float64), **sample}
-    averaged = dict(average.module.named_parameters())
-    for name, parameter in model.named_parameters():
-        tensors |= {f"model.{name}": parameter.detach(), f"average.{name}": averaged[name].detach()}
-        moments = optimizer.state.get(parameter, {})  # a parameter that never had a gradient has none
-        tensors |= {f"{key}.{name}": moments[key] for key in ("step", "exp_avg", "exp_avg_sq") if key in moments}
-    metadata = {"recipe": json.dumps(asdict(recipe))}
-    checkpoint.write_atomically(out / STATE, lambda path: checkpoint.write_tensors(path, tensors, metadata))
-
-
-def _load_state(out: Path, model, average, optimizer, recipe: Recipe, sample: dict[str, Tensor]) -> list[float]:
-    path = out / STATE
-    if not path.exists():
-        raise FileNotFoundError(f"nothing to resume: {path} does not exist")
-    with safe_open(path, framework="pt") as file:
-        stored = json.loads(file.metadata()["recipe"])
-        wanted = json.loads(json.dumps(asdict(recipe)))
-        differing = [f"{key}: {stored.get(key)} then, {wanted[key]} now" for key in wanted if stored.get(key) != wanted[key]]
-        if differing:
-            raise ValueError(f"{path} belongs to another recipe: " + "; ".join(differing))
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
-    for key, now in sample.items():
-        then = tensors.get(key)
-        if then is None or then.shape != now.shape or not torch.allclose(then, now, atol=1e-3):  # decoders differ in the last bits
-            what = "another data set, split, horizon, instruction, camera or image size"
-            raise ValueError(f"{path} was trained on other data: the first batch's {key.removeprefix('data.')} differ ({what}?)")
-    averaged = dict(average.module.named_parameters())
-    average.n_averaged.fill_(len(tensors["losses"]))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            for target, key in ((parameter, f"model.{name}"), (averaged[name], f"average.{name}")):
-                if key not in tensors or tensors[key].shape != target.shape:
-                    shape = tuple(tensors[key].shape) if key in tensors else "nothing"
-                    raise ValueError(f"{path} belongs to another model: {key} is {shape} there, {tuple(target.shape)} here")
-                target.copy_(tensors[key])
-            moments = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors}
-            if moments:
-                optimizer.state[parameter] = {key: value if key == "step" else value.to(parameter) for key, value in moments.items()}
-    return tensors["losses"].tolist()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m minipi0.train", description="Train a mini pi0 on a LeRobot data set.")
-    parser.add_argument("--data", required=True, help="a named data set, a folder, or a Hugging Face repo id")
-    parser.add_argument("--out", required=True, help="folder for the trained model and the state to resume from")
+    parser = argparse.ArgumentParser(
+        prog="python -m minipi0.train", description="Train a mini pi0 on a LeRobot data set."
+    )
+    parser.add_argument(
+        "--data", required=True, help="a named data set, a folder, or a Hugging Face repo id"
+    )
+    parser.add_argument(
+        "--out", required=True, help="folder for the trained model and the state to resume from"
+    )
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--start", help="begin with these weights, a folder or repo id, and their sizes (default: a fresh mini model)")
-    parser.add_argument("--horizon", type=int, help="actions in a chunk (default 16, or that of --start)")
-    parser.add_argument("--cameras", nargs="*", help="camera keys (default: all; none given: no images)")
-    parser.add_argument("--test-every", type=int, default=5, help="hold every n-th episode out, for the score (default 5; 0: none)")
+    parser.add_argument(
+        "--start",
+        help="begin with these weights, a folder or repo id, and their sizes (default: a fresh mini model)",
+    )
+    parser.add_argument(
+        "--horizon", type=int, help="actions in a chunk (default 16, or that of --start)"
+    )
+    parser.add_argument(
+        "--cameras", nargs="*", help="camera keys (default: all; none given: no images)"
+    )
+    parser.add_argument(
+        "--test-every",
+        type=int,
+        default=5,
+        help="hold every n-th episode out, for the score (default 5; 0: none)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=500)
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    parser.add_argument(
+        "--device",
+        default="cuda"
+        if torch.cuda.is_available()
+        else "mps"
+        if torch.backends.mps.is_available()
+        else "cpu",
+    )
     args = parser.parse_args(arguments)
 
-    if (Path(args.out) / STATE).exists() and not args.resume:
-        parser.error(f"{args.out} holds a run already: --resume goes on with it, or choose another folder")
+    if (Path(args.out) / run.STATE).exists() and not args.resume:
+        parser.error(
+            f"{args.out} holds a run already: --resume goes on with it, or choose another folder"
+        )
 
     torch.manual_seed(args.seed)
     model = Pi0.from_pretrained(args.start, dtype=torch.float32) if args.start else None
     config = model.config if model else Pi0Config.mini()
     horizon = config.horizon if args.horizon is None else args.horizon
-    load = dict(source=args.data, horizon=horizon, cameras=args.cameras, image_size=config.vision.image_size,
-                prompt_length=None, test_every=args.test_every or None)  # fmt: skip
+    load = dict(
+        source=args.data,
+        horizon=horizon,
+        cameras=args.cameras,
+        image_size=config.vision.image_size,
+        prompt_length=None,
+        test_every=args.test_every or None,
+    )
     dataset = data.load(**load, split="train")
-    needed = dict(action_dim=dataset.actions.shape[1], state_dim=dataset.state.shape[1], horizon=horizon,
-                  vocab_size=len(prompt.byte_tokenizer()))  # fmt: skip
-    wrong = [f"{name} {getattr(config, name)}, needed is {value}" for name, value in needed.items() if getattr(config, name) != value]
+    needed = dict(
+        action_dim=dataset.actions.shape[1],
+        state_dim=dataset.state.shape[1],
+        horizon=horizon,
+        vocab_size=len(prompt.byte_tokenizer()),
+    )
+    wrong = [
+        f"{name} {getattr(config, name)}, needed is {value}"
+        for name, value in needed.items()
+        if getattr(config, name) != value
+    ]
     if model and wrong:
-        raise ValueError(f"{args.start} does not fit this data set: {'; '.join(wrong)} (notebook 12 pads a robot to a larger model)")
+        raise ValueError(
+            f"{args.start} does not fit this data set: {'; '.join(wrong)} (notebook 12 pads a robot to a larger model)"
+        )
     model = (model or Pi0(replace(config, **needed))).to(args.device)
     recipe = Recipe(
-        steps=args.steps, batch_size=args.batch_size, learning_rate=args.learning_rate, final_learning_rate=args.learning_rate / 10,
-        warmup=min(Recipe.warmup, args.steps // 10), seed=args.seed,
-    )  # fmt: skip
-    fit(model, dataset, recipe=recipe, out=args.out, save_every=args.save_every, resume=args.resume, bf16=args.bf16, compile=args.compile)
+        steps=args.steps,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        final_learning_rate=args.learning_rate / 10,
+        warmup=min(Recipe.warmup, args.steps // 10),
+        seed=args.seed,
+    )
+    fit(
+        model,
+        dataset,
+        recipe=recipe,
+        out=args.out,
+        save_every=args.save_every,
+        resume=args.resume,
+        bf16=args.bf16,
+        compile=args.compile,
+    )
     model.save_pretrained(args.out, stats=dataset.stats)
 
     print(f"trained model: {args.out}")
@@ -251,7 +315,9 @@ def main(arguments: list[str] | None = None) -> None:
     held_out = data.load(**load, split="test")
     indices = evaluate.spread(held_out, 256)
     score, low, high = evaluate.open_loop(model, held_out, indices).interval()
-    print(f"energy score of 10 steps on {len(held_out.episodes)} held-out episodes: {score:.3f} (95 % interval {low:.3f} … {high:.3f})")
+    print(
+        f"energy score of 10 steps on {len(held_out.episodes)} held-out episodes: {score:.3f} (95 % interval {low:.3f} … {high:.3f})"
+    )
 
 
 if __name__ == "__main__":

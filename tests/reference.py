@@ -34,47 +34,73 @@ def reference_config(config: Pi0Config) -> ReferenceConfig:
 
     def gemma(sizes):
         return {
-            "model_type": "gemma", "hidden_size": sizes.width, "num_hidden_layers": sizes.depth, "intermediate_size": sizes.mlp_dim,
-            "num_attention_heads": sizes.num_heads, "num_key_value_heads": sizes.num_kv_heads, "head_dim": sizes.head_dim,
-            "vocab_size": config.vocab_size, "pad_token_id": None,
-        }  # fmt: skip
+            "model_type": "gemma",
+            "hidden_size": sizes.width,
+            "num_hidden_layers": sizes.depth,
+            "intermediate_size": sizes.mlp_dim,
+            "num_attention_heads": sizes.num_heads,
+            "num_key_value_heads": sizes.num_kv_heads,
+            "head_dim": sizes.head_dim,
+            "vocab_size": config.vocab_size,
+            "pad_token_id": None,
+        }
 
     tower = {
-        "model_type": "siglip_vision_model", "image_size": config.vision.image_size, "patch_size": config.vision.patch_size,
-        "hidden_size": config.vision.width, "num_hidden_layers": config.vision.depth, "num_attention_heads": config.vision.num_heads,
-        "intermediate_size": config.vision.mlp_dim, "vision_use_head": False,
-    }  # fmt: skip
+        "model_type": "siglip_vision_model",
+        "image_size": config.vision.image_size,
+        "patch_size": config.vision.patch_size,
+        "hidden_size": config.vision.width,
+        "num_hidden_layers": config.vision.depth,
+        "num_attention_heads": config.vision.num_heads,
+        "intermediate_size": config.vision.mlp_dim,
+        "vision_use_head": False,
+    }
     vlm = {
-        "model_type": "paligemma", "text_config": gemma(config.vlm), "vision_config": tower, "projection_dim": config.vlm.width,
+        "model_type": "paligemma",
+        "text_config": gemma(config.vlm),
+        "vision_config": tower,
+        "projection_dim": config.vlm.width,
         "image_token_id": config.vocab_size,
-    }  # fmt: skip
+    }
     return ReferenceConfig(
-        vlm_config=vlm, dit_config=gemma(config.action_expert), chunk_size=config.horizon,
-        max_state_dim=config.state_dim, max_action_dim=config.action_dim,
-    )  # fmt: skip
+        vlm_config=vlm,
+        dit_config=gemma(config.action_expert),
+        chunk_size=config.horizon,
+        max_state_dim=config.state_dim,
+        max_action_dim=config.action_dim,
+    )
 
 
-def reference_pi0(config: Pi0Config, attention: str = "sdpa", float64_time: bool = True) -> PI0ForConditionalGeneration:
+def reference_pi0(
+    config: Pi0Config, attention: str = "sdpa", float64_time: bool = True
+) -> PI0ForConditionalGeneration:
     """The reference in this size, in eval mode, with the weights it draws itself. attention: "sdpa" or "eager"."""
     sizes = reference_config(config)
     sizes._attn_implementation = attention
     return _ready(PI0ForConditionalGeneration(sizes), float64_time)
 
 
-def reference_from(model: Pi0, attention: str = "sdpa", float64_time: bool = True) -> PI0ForConditionalGeneration:
+def reference_from(
+    model: Pi0, attention: str = "sdpa", float64_time: bool = True
+) -> PI0ForConditionalGeneration:
     """The reference with this model's weights, through a file in the released layout, which it must be able to load strictly."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, layout="lerobot")
         reference, report = PI0ForConditionalGeneration.from_pretrained(
-            folder, config=reference_config(model.config), attn_implementation=attention, output_loading_info=True,
+            folder,
+            config=reference_config(model.config),
+            attn_implementation=attention,
+            output_loading_info=True,
             dtype=model.state_proj.weight.dtype,
-        )  # fmt: skip
+        )
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
         assert not report[kind], f"{kind}: {report[kind]}"
     return _ready(reference, float64_time)
 
 
-def _ready(reference: PI0ForConditionalGeneration, float64_time: bool) -> PI0ForConditionalGeneration:
+def _ready(
+    reference: PI0ForConditionalGeneration, float64_time: bool
+) -> PI0ForConditionalGeneration:
     if float64_time:
         reference.embed_action_time.sinusoid_embeds = Float64Sinusoid(reference.config)
     return reference.eval()
@@ -104,13 +130,17 @@ def random_pi0(config: Pi0Config, seed: int = 0) -> Pi0:
         torch.manual_seed(seed)
         model = Pi0(config)
         for name, parameter in model.named_parameters():
-            if parameter.ndim == 1:  # SigLIP's layer norms multiply by w, Gemma's by 1 + w; the rest are biases
+            if (
+                parameter.ndim == 1
+            ):  # SigLIP's layer norms multiply by w, Gemma's by 1 + w; the rest are biases
                 layer_norm = name.startswith("vision.") and name.endswith("weight")
                 parameter.data.normal_(float(layer_norm), 0.2)
     return model.eval()
 
 
-def random_observation(config: Pi0Config, batch: int = 3, cameras: int = 2, length: int = 7, seed: int = 0) -> Observation:
+def random_observation(
+    config: Pi0Config, batch: int = 3, cameras: int = 2, length: int = 7, seed: int = 0
+) -> Observation:
     """Noise images, random tokens and states, everything real; mask out what a test wants masked."""
     generator = torch.Generator().manual_seed(seed)
     size = config.vision.image_size
@@ -123,12 +153,25 @@ def random_observation(config: Pi0Config, batch: int = 3, cameras: int = 2, leng
     )
 
 
-def tiny(heads: int = 4, kv_heads: int = 1, depth: int = 3, width: int = 48, action_width: int = 32, **changes) -> Pi0Config:
+def tiny(
+    heads: int = 4,
+    kv_heads: int = 1,
+    depth: int = 3,
+    width: int = 48,
+    action_width: int = 32,
+    **changes,
+) -> Pi0Config:
     """A configuration small enough for exhaustive tests, with different numbers wherever two could be confused."""
     shared = dict(depth=depth, num_heads=heads, num_kv_heads=kv_heads, head_dim=16)
     sizes = dict(
-        vlm=ExpertConfig(width=width, mlp_dim=72, **shared), action_expert=ExpertConfig(width=action_width, mlp_dim=56, **shared),
-        vision=VisionConfig(image_size=20, patch_size=10, width=24, depth=2, num_heads=3, mlp_dim=40),
-        vocab_size=60, action_dim=5, state_dim=3, horizon=6,
-    )  # fmt: skip
+        vlm=ExpertConfig(width=width, mlp_dim=72, **shared),
+        action_expert=ExpertConfig(width=action_width, mlp_dim=56, **shared),
+        vision=VisionConfig(
+            image_size=20, patch_size=10, width=24, depth=2, num_heads=3, mlp_dim=40
+        ),
+        vocab_size=60,
+        action_dim=5,
+        state_dim=3,
+        horizon=6,
+    )
     return Pi0Config(**(sizes | changes))

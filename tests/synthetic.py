@@ -6,10 +6,15 @@ from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig
 
 TINY = Pi0Config(
     vlm=ExpertConfig(width=16, depth=2, mlp_dim=32, num_heads=2, num_kv_heads=1, head_dim=8),
-    action_expert=ExpertConfig(width=24, depth=2, mlp_dim=32, num_heads=2, num_kv_heads=1, head_dim=8),
+    action_expert=ExpertConfig(
+        width=24, depth=2, mlp_dim=32, num_heads=2, num_kv_heads=1, head_dim=8
+    ),
     vision=VisionConfig(image_size=8, patch_size=4, width=16, depth=1, num_heads=2, mlp_dim=32),
-    vocab_size=20, action_dim=3, state_dim=2, horizon=4,
-)  # fmt: skip
+    vocab_size=20,
+    action_dim=3,
+    state_dim=2,
+    horizon=4,
+)
 
 
 class Chunks:
@@ -34,7 +39,9 @@ class Chunks:
         self.calls += 1
         b = len(indices)
         seen, words = torch.ones(b, 1, dtype=torch.bool), torch.ones(b, 3, dtype=torch.bool)
-        observation = Observation(self.images[indices], seen, torch.full((b, 3), 5), words, self.state[indices])
+        observation = Observation(
+            self.images[indices], seen, torch.full((b, 3), 5), words, self.state[indices]
+        )
         return observation, self.actions[indices], self.mask[indices]
 
 

@@ -11,7 +11,9 @@ def recorded(kv_heads=2):
     model, observation = ref.random_pi0(config), ref.random_observation(config)
     observation.image_mask[1, 0] = False
     observation.token_mask[2, 3:] = False
-    noise = torch.randn(3, config.horizon, config.action_dim, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(
+        3, config.horizon, config.action_dim, generator=torch.Generator().manual_seed(0)
+    )
     with attention_maps.record() as maps, torch.no_grad():
         velocity = model.velocity(observation, noise, 0.5)
     return config, model, observation, noise, velocity, maps
@@ -21,7 +23,9 @@ def test_maps_come_layer_by_layer_prefix_then_suffix():
     config, _, observation, _, _, maps = recorded()
     p = observation.image_mask.shape[1] * config.vision.tokens + observation.tokens.shape[1]
     s, n, depth = 1 + config.horizon, config.vlm.num_heads, config.vlm.depth
-    assert [tuple(m.shape) for m in maps] == [(3, n, p, p)] * (depth - 1) + [(3, n, s, p + s)] * depth
+    assert [tuple(m.shape) for m in maps] == [(3, n, p, p)] * (depth - 1) + [
+        (3, n, s, p + s)
+    ] * depth
     assert all(m.dtype == torch.float32 and not m.requires_grad for m in maps)
 
 
@@ -31,7 +35,9 @@ def test_weights_sum_to_one_and_are_zero_where_the_mask_says():
     p = 2 * n + observation.tokens.shape[1]
     for m in maps[config.vlm.depth - 1 :]:  # the suffix's
         torch.testing.assert_close(m.sum(-1), torch.ones(m.shape[:-1]))
-        assert not m[1, :, :, :n].any() and not m[2, :, :, 2 * n + 3 : p].any()  # masked camera, padded text
+        assert (
+            not m[1, :, :, :n].any() and not m[2, :, :, 2 * n + 3 : p].any()
+        )  # masked camera, padded text
         assert not m[:, :, 0, p + 1 :].any()  # the state does not see actions
         assert (m[:, :, 1:, p:] > 0).all() and (m[0, :, :, : p + 1] > 0).all()
 
@@ -59,6 +65,10 @@ def test_maps_reproduce_the_attention_output(monkeypatch):
     with attention_maps.record() as maps, torch.no_grad():
         model.velocity(observation, noise, 0.5)
     assert len(maps) == len(calls) == 2 * config.vlm.depth - 1
-    for weights, (values, out) in zip(maps[config.vlm.depth - 1 :], calls[config.vlm.depth - 1 :], strict=True):
+    for weights, (values, out) in zip(
+        maps[config.vlm.depth - 1 :], calls[config.vlm.depth - 1 :], strict=True
+    ):
         values = values.repeat_interleave(weights.shape[1] // values.shape[1], dim=1)
-        torch.testing.assert_close((weights @ values).transpose(1, 2).flatten(2), out, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            (weights @ values).transpose(1, 2).flatten(2), out, rtol=0, atol=1e-5
+        )

@@ -39,8 +39,15 @@ def test_regression_predicts_the_mean_and_flow_both_sides():
     assert 0.2 < ups < 0.8
     assert sampled.samples.abs().mean() > 0.7, "up or down"
     assert sampled.energy().mean() < 0.8 * predicted.energy().mean()
-    assert sampled.squared_error().mean() > predicted.squared_error().mean(), "squared error prefers the mean"
-    assert predicted.share_between(0, -0.5, 0.5).mean() > 0.9 > 0.4 > sampled.share_between(0, -0.5, 0.5).mean()
+    assert sampled.squared_error().mean() > predicted.squared_error().mean(), (
+        "squared error prefers the mean"
+    )
+    assert (
+        predicted.share_between(0, -0.5, 0.5).mean()
+        > 0.9
+        > 0.4
+        > sampled.share_between(0, -0.5, 0.5).mean()
+    )
 
 
 def test_regression_ignores_noise_and_steps_but_not_the_observation():
@@ -59,7 +66,9 @@ def test_residuals_leave_out_padded_chunks():
     assert len(found) == int(chunks.mask.all(1).sum())
     with torch.no_grad():
         expected = actions - model.predict(observation)
-    torch.testing.assert_close(found[::2][: len(expected)], expected)  # items 1, 2, 4, 5, …: every second is 1 modulo 3
+    torch.testing.assert_close(
+        found[::2][: len(expected)], expected
+    )  # items 1, 2, 4, 5, …: every second is 1 modulo 3
 
 
 def test_gaussian_has_the_covariance_of_the_residuals():
@@ -68,7 +77,9 @@ def test_gaussian_has_the_covariance_of_the_residuals():
     errors = (torch.randn(5000, 12, generator=generator) @ mix).view(5000, 4, 3)
     model = GaussianRegression(regression(), errors)
     observation, _, _ = Chunks().batch(torch.zeros(4000, dtype=torch.long))
-    drawn = model.sample_actions(observation, generator=generator) - model.regression.sample_actions(observation)
+    drawn = model.sample_actions(
+        observation, generator=generator
+    ) - model.regression.sample_actions(observation)
     ours, theirs = drawn.flatten(1).double().T.cov(), errors.flatten(1).double().T.cov()
     assert (ours - theirs).norm() < 0.1 * theirs.norm()
     with pytest.raises(ValueError, match="12 residuals cannot tell"):
@@ -94,7 +105,9 @@ def test_padded_steps_do_not_count_in_any_score():
     garbled.samples[:, :, 2:] = 99
     for name in ("energy", "squared_error", "squared_error_of_mean"):
         torch.testing.assert_close(getattr(scores, name)(), getattr(garbled, name)())
-    torch.testing.assert_close(scores.share_between(1, -0.5, 0.5), garbled.share_between(1, -0.5, 0.5))
+    torch.testing.assert_close(
+        scores.share_between(1, -0.5, 0.5), garbled.share_between(1, -0.5, 0.5)
+    )
     short = evaluate.OpenLoop(samples[:, :, :2], actions[:, :2], mask[:, :2], torch.arange(2))
     torch.testing.assert_close(scores.squared_error(), short.squared_error())
 
@@ -105,7 +118,9 @@ def test_spread_covers_the_data_set():
 
 
 def test_ratio_of_scores_is_surer_than_the_scores():
-    hard = torch.rand(60, dtype=torch.float64).exp() * torch.arange(60).div(6, rounding_mode="floor").add(1)  # episodes differ a lot
+    hard = torch.rand(60, dtype=torch.float64).exp() * torch.arange(60).div(
+        6, rounding_mode="floor"
+    ).add(1)  # episodes differ a lot
     ratio, low, high = evaluate.bootstrap_ratio(0.8 * hard, hard, torch.arange(60) // 6)
     assert ratio == pytest.approx(0.8) and high - low < 1e-6
     mean, low, high = evaluate.bootstrap_interval(hard, torch.arange(60) // 6)

@@ -33,7 +33,11 @@ def released(model, tmp_path) -> tuple[Path, dict]:
 
 
 def rewrite(folder: Path, tensors: dict, metadata: dict | None = None) -> Path:
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors", metadata=metadata)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        folder / "model.safetensors",
+        metadata=metadata,
+    )
     return folder
 
 
@@ -41,7 +45,9 @@ def assert_same_weights(a: Pi0, b: Pi0):
     ours, theirs = dict(a.named_parameters()), dict(b.named_parameters())
     assert ours.keys() == theirs.keys()
     for name in ours:
-        assert ours[name].dtype == theirs[name].dtype and torch.equal(ours[name], theirs[name]), name
+        assert ours[name].dtype == theirs[name].dtype and torch.equal(ours[name], theirs[name]), (
+            name
+        )
 
 
 # ---------------------------------------------------------------- there and back
@@ -56,12 +62,24 @@ def test_round_trip_bit_for_bit(layout, dtype, tmp_path):
     assert loaded.config == CONFIG and not loaded.training
     assert_same_weights(saved, loaded)
     loaded.save_pretrained(tmp_path / "again", layout)
-    assert (tmp_path / "there" / "config.json").read_bytes() == (tmp_path / "again" / "config.json").read_bytes()
-    there, again = (load_file(tmp_path / folder / "model.safetensors") for folder in ("there", "again"))
+    assert (tmp_path / "there" / "config.json").read_bytes() == (
+        tmp_path / "again" / "config.json"
+    ).read_bytes()
+    there, again = (
+        load_file(tmp_path / folder / "model.safetensors") for folder in ("there", "again")
+    )
     assert there.keys() == again.keys()
-    assert all(torch.equal(there[name], again[name]) and there[name].dtype == dtype for name in there)
-    observation, noise = ref.random_observation(CONFIG), torch.randn(3, CONFIG.horizon, CONFIG.action_dim)
-    assert torch.equal(saved.sample_actions(observation, noise=noise), loaded.sample_actions(observation, noise=noise))
+    assert all(
+        torch.equal(there[name], again[name]) and there[name].dtype == dtype for name in there
+    )
+    observation, noise = (
+        ref.random_observation(CONFIG),
+        torch.randn(3, CONFIG.horizon, CONFIG.action_dim),
+    )
+    assert torch.equal(
+        saved.sample_actions(observation, noise=noise),
+        loaded.sample_actions(observation, noise=noise),
+    )
 
 
 def test_everything_but_safetensors_and_json_is_absent(released):
@@ -72,9 +90,14 @@ def test_everything_but_safetensors_and_json_is_absent(released):
 
 def test_a_loaded_model_trains(released):
     model = Pi0.from_pretrained(released[0])
-    observation, actions = ref.random_observation(CONFIG), torch.randn(3, CONFIG.horizon, CONFIG.action_dim)
+    observation, actions = (
+        ref.random_observation(CONFIG),
+        torch.randn(3, CONFIG.horizon, CONFIG.action_dim),
+    )
     model.loss(observation, actions).backward()
-    assert model.projector.weight.grad.any() and not any(p.is_meta for p in (*model.parameters(), *model.buffers()))
+    assert model.projector.weight.grad.any() and not any(
+        p.is_meta for p in (*model.parameters(), *model.buffers())
+    )
 
 
 def test_the_velocitys_sign_turns_and_nothing_else(model, released):
@@ -85,7 +108,9 @@ def test_the_velocitys_sign_turns_and_nothing_else(model, released):
     layer = model.experts.action.layers[1]
     prefix = "model.paligemma_with_expert.gemma_expert.model.layers.1."
     q, k, v = (tensors[f"{prefix}self_attn.{x}_proj.weight"] for x in "qkv")
-    assert (len(q), len(k), len(v)) == (64, 32, 32) and torch.equal(torch.cat([q, k, v]), layer.qkv.weight)
+    assert (len(q), len(k), len(v)) == (64, 32, 32) and torch.equal(
+        torch.cat([q, k, v]), layer.qkv.weight
+    )
     gate, up = (tensors[f"{prefix}mlp.{x}_proj.weight"] for x in ("gate", "up"))
     assert torch.equal(gate, layer.gate.weight) and torch.equal(up, layer.up.weight)
     assert not tensors["model." + layouts.ACTION_HEAD].any()
@@ -95,19 +120,27 @@ def test_the_velocitys_sign_turns_and_nothing_else(model, released):
 def test_spellings_of_the_released_layout(model, released):
     folder, tensors = released
     bare = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
-    no_tower_level = {name.replace("vision_tower.vision_model.", "vision_tower."): tensor for name, tensor in tensors.items()}
+    no_tower_level = {
+        name.replace("vision_tower.vision_model.", "vision_tower."): tensor
+        for name, tensor in tensors.items()
+    }
     no_heads = {name: tensor for name, tensor in tensors.items() if "lm_head" not in name}
     tied = {name: tensor for name, tensor in bare.items() if name != EMBEDDING}
     assert len(tied) == len(bare) - 1 and len(no_heads) == len(bare) - 2
     for variant in (bare, no_tower_level, no_heads, tied):
         assert_same_weights(Pi0.from_pretrained(rewrite(folder, variant)), model)
-    assert_same_weights(Pi0.from_pretrained(folder / "model.safetensors"), model)  # a file instead of its folder
+    assert_same_weights(
+        Pi0.from_pretrained(folder / "model.safetensors"), model
+    )  # a file instead of its folder
 
 
 def test_shards_with_an_index(model, released):
     folder, tensors = released
     names = sorted(tensors)
-    shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    shards = {
+        "model-00001-of-00002.safetensors": names[::2],
+        "model-00002-of-00002.safetensors": names[1::2],
+    }
     for shard, part in shards.items():
         save_file({name: tensors[name] for name in part}, folder / shard)
     index = {"weight_map": {name: shard for shard, part in shards.items() for name in part}}
@@ -130,40 +163,79 @@ def full_size_keys() -> dict[str, tuple[int, ...]]:
     config = Pi0Config.full()
     with torch.device("meta"):
         state = {layouts.own_name(name): p.detach() for name, p in Pi0(config).named_parameters()}
-    return {f"model.{name}": tuple(t.shape) for name, t in layouts.to_released(state, config.to_dict()).items()}
+    return {
+        f"model.{name}": tuple(t.shape)
+        for name, t in layouts.to_released(state, config.to_dict()).items()
+    }
 
 
 def test_the_full_model_has_the_released_names_and_shapes():
     ours = full_size_keys()
-    paligemma, expert = "model.paligemma_with_expert.paligemma.", "model.paligemma_with_expert.gemma_expert."
+    paligemma, expert = (
+        "model.paligemma_with_expert.paligemma.",
+        "model.paligemma_with_expert.gemma_expert.",
+    )
     parts = Counter(re.sub(r"\d+", "*", name) for name in ours)
-    gemma_layer = [f"self_attn.{x}_proj" for x in "qkvo"] + [f"mlp.{x}_proj" for x in ("gate", "up", "down")]
+    gemma_layer = [f"self_attn.{x}_proj" for x in "qkvo"] + [
+        f"mlp.{x}_proj" for x in ("gate", "up", "down")
+    ]
     for layer in (f"{paligemma}model.language_model.layers.*.", f"{expert}model.layers.*."):
-        assert all(parts.pop(f"{layer}{x}.weight") == 18 for x in (*gemma_layer, "input_layernorm", "post_attention_layernorm"))
-    siglip_layer = ["self_attn." + x for x in ("q_proj", "k_proj", "v_proj", "out_proj")] + ["mlp.fc*", "layer_norm*"]
+        assert all(
+            parts.pop(f"{layer}{x}.weight") == 18
+            for x in (*gemma_layer, "input_layernorm", "post_attention_layernorm")
+        )
+    siglip_layer = ["self_attn." + x for x in ("q_proj", "k_proj", "v_proj", "out_proj")] + [
+        "mlp.fc*",
+        "layer_norm*",
+    ]
     for x in siglip_layer:
         for kind in ("weight", "bias"):
-            count = parts.pop(f"{paligemma}model.vision_tower.vision_model.encoder.layers.*.{x}.{kind}")
+            count = parts.pop(
+                f"{paligemma}model.vision_tower.vision_model.encoder.layers.*.{x}.{kind}"
+            )
             assert count == 27 * (2 if x.endswith("*") else 1)
     tower = paligemma + "model.vision_tower.vision_model."
-    projections = ("action_in_proj", "action_out_proj", "action_time_mlp_in", "action_time_mlp_out", "state_proj")
+    projections = (
+        "action_in_proj",
+        "action_out_proj",
+        "action_time_mlp_in",
+        "action_time_mlp_out",
+        "state_proj",
+    )
     assert parts.keys() == {
-        f"{tower}embeddings.patch_embedding.weight", f"{tower}embeddings.patch_embedding.bias",
-        f"{tower}embeddings.position_embedding.weight", f"{tower}post_layernorm.weight", f"{tower}post_layernorm.bias",
-        f"{paligemma}model.multi_modal_projector.linear.weight", f"{paligemma}model.multi_modal_projector.linear.bias",
-        f"{paligemma}model.language_model.embed_tokens.weight", f"{paligemma}model.language_model.norm.weight",
-        f"{paligemma}lm_head.weight", f"{expert}model.norm.weight", f"{expert}lm_head.weight",
+        f"{tower}embeddings.patch_embedding.weight",
+        f"{tower}embeddings.patch_embedding.bias",
+        f"{tower}embeddings.position_embedding.weight",
+        f"{tower}post_layernorm.weight",
+        f"{tower}post_layernorm.bias",
+        f"{paligemma}model.multi_modal_projector.linear.weight",
+        f"{paligemma}model.multi_modal_projector.linear.bias",
+        f"{paligemma}model.language_model.embed_tokens.weight",
+        f"{paligemma}model.language_model.norm.weight",
+        f"{paligemma}lm_head.weight",
+        f"{expert}model.norm.weight",
+        f"{expert}lm_head.weight",
         *(f"model.{name}.{kind}" for name in projections for kind in ("weight", "bias")),
-    }  # fmt: skip
+    }
     # names and shapes all at once: the SHA-256 of the released checkpoint's sorted "name<tab>shape" lines
     lines = "\n".join(sorted(f"{name}\t{list(shape)}" for name, shape in ours.items()))
     assert len(ours) == 778
-    assert hashlib.sha256(lines.encode()).hexdigest() == "c3f0476fa7c6704a75dda1fc17c80d8e2a1f379ee0a13be2b1f46589dce3e07a"
+    assert (
+        hashlib.sha256(lines.encode()).hexdigest()
+        == "c3f0476fa7c6704a75dda1fc17c80d8e2a1f379ee0a13be2b1f46589dce3e07a"
+    )
 
 
-@pytest.mark.skipif(not KEYS.exists(), reason="no list of the released keys beside the checkout; the digest above covers it")
+@pytest.mark.skipif(
+    not KEYS.exists(),
+    reason="no list of the released keys beside the checkout; the digest above covers it",
+)
 def test_the_full_model_has_the_listed_keys():
-    lines = [line.split("\t") for line in KEYS.read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line.split("\t")
+        for line in KEYS.read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     assert full_size_keys() == {name: tuple(json.loads(shape)) for name, shape in lines}
 
 
@@ -183,7 +255,10 @@ def test_missing_unexpected_and_misshaped_tensors_are_all_named(released):
     text = str(error.value)
     assert f"1 missing:\n  {missing.removeprefix('model.')}" in text
     assert "1 unexpected:\n  surprise.weight" in text
-    assert "2 of another shape:" in text and f"{wrong.removeprefix('model.')}: (71, 48) in the file, (72, 48) in the model" in text
+    assert (
+        "2 of another shape:" in text
+        and f"{wrong.removeprefix('model.')}: (71, 48) in the file, (72, 48) in the model" in text
+    )
     assert "state_proj.bias: () in the file, (32,) in the model" in text
 
 
@@ -191,8 +266,14 @@ def test_parts_of_a_fused_matrix_are_checked_one_by_one(released):
     """Gate and up with other sizes but the same sum would stack to the right shape."""
     folder, tensors = released
     layer = "model.paligemma_with_expert.gemma_expert.model.layers.0.mlp."
-    tensors[layer + "gate_proj.weight"], tensors[layer + "up_proj.weight"] = torch.zeros(50, 32), torch.zeros(62, 32)
-    with pytest.raises(ValueError, match=r"2 of another shape:(.|\n)*gate_proj.weight: \(50, 32\)(.|\n)*up_proj.weight: \(62, 32\)"):
+    tensors[layer + "gate_proj.weight"], tensors[layer + "up_proj.weight"] = (
+        torch.zeros(50, 32),
+        torch.zeros(62, 32),
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"2 of another shape:(.|\n)*gate_proj.weight: \(50, 32\)(.|\n)*up_proj.weight: \(62, 32\)",
+    ):
         Pi0.from_pretrained(rewrite(folder, tensors))
 
 
@@ -237,7 +318,9 @@ def test_minipi0s_own_layout_is_strict_too(model, tmp_path):
     model.save_pretrained(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     tensors["lm_head.weight"] = tensors.pop("state_proj.weight")
-    with pytest.raises(ValueError, match=r"1 missing:\n  state_proj.weight\n1 unexpected:\n  lm_head.weight"):
+    with pytest.raises(
+        ValueError, match=r"1 missing:\n  state_proj.weight\n1 unexpected:\n  lm_head.weight"
+    ):
         Pi0.from_pretrained(rewrite(tmp_path, tensors, {"minipi0": "1"}))
 
 
@@ -251,12 +334,16 @@ def test_dtype_is_the_files_unless_one_is_chosen(released):
     assert all(p.dtype == torch.bfloat16 for p in rough.parameters())
     assert torch.equal(rough.state_proj.weight, tensors["model.state_proj.weight"].bfloat16())
     for kinds, expected in [
-        ({torch.bfloat16, torch.float32}, torch.float32), ({torch.float16}, torch.float16),
+        ({torch.bfloat16, torch.float32}, torch.float32),
+        ({torch.float16}, torch.float16),
         ({torch.float16, torch.bfloat16}, torch.float32),
         ({torch.float64, torch.bfloat16}, torch.float64),
-    ]:  # fmt: skip
+    ]:
         order = sorted(kinds, key=str)
-        mixed = {name: tensor.to(order[i % len(order)]) for i, (name, tensor) in enumerate(sorted(tensors.items()))}
+        mixed = {
+            name: tensor.to(order[i % len(order)])
+            for i, (name, tensor) in enumerate(sorted(tensors.items()))
+        }
         loaded = Pi0.from_pretrained(rewrite(folder, mixed))
         assert {p.dtype for p in loaded.parameters()} == {expected}
 
@@ -302,7 +389,10 @@ def test_a_file_whose_bytes_never_came_is_refused(model, layout, tmp_path):
     header = 8 + int.from_bytes(whole[:8], "little")
     for kept in (header, header + (len(whole) - header) // 2, len(whole) - 20_000):
         file.write_bytes(whole[:kept] + bytes(len(whole) - kept))
-        with pytest.raises(ValueError, match=r"model.safetensors holds nothing but zeros: was the file only half written\?"):
+        with pytest.raises(
+            ValueError,
+            match=r"model.safetensors holds nothing but zeros: was the file only half written\?",
+        ):
             Pi0.from_pretrained(tmp_path)
     file.write_bytes(whole)
     assert_same_weights(Pi0.from_pretrained(tmp_path), model)
@@ -316,11 +406,18 @@ def test_weights_that_are_no_numbers_are_named(released, dtype):
     for bad in (float("nan"), float("inf"), -float("inf")):
         broken = tensors["model." + part].clone()
         broken[-1, -1] = bad
-        with pytest.raises(ValueError, match=rf"{part} in .* holds NaN or infinite numbers, read as {dtype}"):
+        with pytest.raises(
+            ValueError, match=rf"{part} in .* holds NaN or infinite numbers, read as {dtype}"
+        ):
             Pi0.from_pretrained(rewrite(folder, tensors | {"model." + part: broken}))
     if dtype == torch.float32:
-        with pytest.raises(ValueError, match="infinite numbers, read as torch.float16"):  # finite in the file, not where it goes
-            Pi0.from_pretrained(rewrite(folder, tensors | {"model." + part: broken.clamp(min=-1e6)}), dtype=torch.float16)
+        with pytest.raises(
+            ValueError, match="infinite numbers, read as torch.float16"
+        ):  # finite in the file, not where it goes
+            Pi0.from_pretrained(
+                rewrite(folder, tensors | {"model." + part: broken.clamp(min=-1e6)}),
+                dtype=torch.float16,
+            )
 
 
 @pytest.mark.parametrize("change", ["same sizes", "another size", "removed"])
@@ -343,33 +440,45 @@ def test_a_file_replaced_while_it_is_read_is_refused(model, change, tmp_path, mo
     with pytest.raises(ValueError, match="model.safetensors was replaced while it was being read"):
         Pi0.from_pretrained(tmp_path)
     if change != "removed":
-        assert_same_weights(Pi0.from_pretrained(tmp_path), other)  # and then it is all of the new one
+        assert_same_weights(
+            Pi0.from_pretrained(tmp_path), other
+        )  # and then it is all of the new one
 
 
 def test_config_json_missing_or_wrong(model, released):
     file = released[0] / "config.json"
     for text, message in [
-        ("", "not readable as JSON"), ('{"minipi0": ', "not readable as JSON"), ("[1]", "does not hold a pi0's sizes: it holds a list"),
+        ("", "not readable as JSON"),
+        ('{"minipi0": ', "not readable as JSON"),
+        ("[1]", "does not hold a pi0's sizes: it holds a list"),
         ('{"width": 8}', r"does not hold a pi0's sizes: it holds none; pass config=Pi0Config"),
         ('{"minipi0": 3}', "belongs to other weights"),
-    ]:  # fmt: skip
+    ]:
         file.write_text(text)
         with pytest.raises(ValueError, match=message):
             Pi0.from_pretrained(released[0])
     file.unlink()
-    assert_same_weights(Pi0.from_pretrained(released[0]), model)  # the weights' file knows its sizes
+    assert_same_weights(
+        Pi0.from_pretrained(released[0]), model
+    )  # the weights' file knows its sizes
     rewrite(*released)  # without that note
-    with pytest.raises(ValueError, match=r"no config.json beside the weights .*; pass config=Pi0Config"):
+    with pytest.raises(
+        ValueError, match=r"no config.json beside the weights .*; pass config=Pi0Config"
+    ):
         Pi0.from_pretrained(released[0])
     assert_same_weights(Pi0.from_pretrained(released[0], config=CONFIG), model)
 
 
 def test_folders_without_weights_and_things_that_are_not_there(tmp_path):
     (tmp_path / "notes.txt").write_text("no weights here")
-    with pytest.raises(FileNotFoundError, match=r"holds no model.safetensors: it has \['notes.txt'\]"):
+    with pytest.raises(
+        FileNotFoundError, match=r"holds no model.safetensors: it has \['notes.txt'\]"
+    ):
         Pi0.from_pretrained(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02")
-    with pytest.raises(ValueError, match="pytorch_model.bin is no .safetensors file, and nothing else is read"):
+    with pytest.raises(
+        ValueError, match="pytorch_model.bin is no .safetensors file, and nothing else is read"
+    ):
         Pi0.from_pretrained(tmp_path / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         Pi0.from_pretrained(tmp_path / "nowhere")
@@ -389,9 +498,14 @@ def test_repositories_come_through_the_hub(model, released, monkeypatch):
 
     monkeypatch.setattr(store, "snapshot_download", found)
     assert_same_weights(Pi0.from_pretrained("someone/pi0"), model)
-    assert asked == [("someone/pi0", ["*.safetensors", "*.json"], ["*/*.safetensors"])]  # the Hub's "*" takes in folders, too
+    assert asked == [
+        ("someone/pi0", ["*.safetensors", "*.json"], ["*/*.safetensors"])
+    ]  # the Hub's "*" takes in folders, too
     monkeypatch.setattr(store, "snapshot_download", unknown)
-    with pytest.raises(FileNotFoundError, match="no folder someone/else here, and from the .* Hub it could not be had: cannot find"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="no folder someone/else here, and from the .* Hub it could not be had: cannot find",
+    ):
         Pi0.from_pretrained("someone/else")
 
 
@@ -409,7 +523,9 @@ def test_a_failed_save_leaves_the_old_checkpoint(model, tmp_path, monkeypatch):
     other = ref.random_pi0(ref.tiny(depth=1), seed=1)
     with pytest.raises(OSError, match="no space left"):
         other.save_pretrained(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before  # config.json included, and no rest of a file
+    assert {
+        path.name: path.read_bytes() for path in tmp_path.iterdir()
+    } == before  # config.json included, and no rest of a file
     assert_same_weights(Pi0.from_pretrained(tmp_path), model)
 
 

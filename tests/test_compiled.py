@@ -29,20 +29,30 @@ def calls(monkeypatch):
 def test_the_settings_are_ours_unless_a_mode_or_a_backend_is_named(calls):
     layer = nn.Linear(2, 2)
     assert compiled(layer.forward, layer)(torch.ones(1, 2)).shape == (1, 2)
-    compiled(layer.forward, layer, dynamic=False, options={"freezing": True, "epilogue_fusion": True})
+    compiled(
+        layer.forward, layer, dynamic=False, options={"freezing": True, "epilogue_fusion": True}
+    )
     compiled(layer.forward, layer, mode="reduce-overhead")
     compiled(layer.forward, layer, backend="eager")
     ours, mixed, mode, backend = calls
     assert ours == {"options": {"cpp.use_decompose_tanh": True, "freezing": False}}
-    assert mixed == {"dynamic": False, "options": {"cpp.use_decompose_tanh": True, "freezing": True, "epilogue_fusion": True}}
+    assert mixed == {
+        "dynamic": False,
+        "options": {"cpp.use_decompose_tanh": True, "freezing": True, "epilogue_fusion": True},
+    }
     assert mode == {"mode": "reduce-overhead"} and backend == {"backend": "eager"}
 
 
 def test_frozen_weights_do_not_train_and_may_not_change(calls):
     model = ref.random_pi0(ref.tiny())
-    observation, noise = ref.random_observation(model.config), torch.randn(3, model.config.horizon, model.config.action_dim)
+    observation, noise = (
+        ref.random_observation(model.config),
+        torch.randn(3, model.config.horizon, model.config.action_dim),
+    )
     model.compile(frozen=True)
-    assert len(calls) == 2 and all(call["options"]["freezing"] for call in calls)  # encode and decode
+    assert len(calls) == 2 and all(
+        call["options"]["freezing"] for call in calls
+    )  # encode and decode
     assert not any(parameter.requires_grad for parameter in model.parameters())
     model.sample_actions(observation, noise=noise)
     with torch.no_grad():
@@ -60,10 +70,15 @@ def test_frozen_weights_do_not_train_and_may_not_change(calls):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))]
+)
 def test_a_copy_is_not_compiled_and_runs_its_own_weights(copied, frozen, calls):
     model = ref.random_pi0(ref.tiny())
-    observation, noise = ref.random_observation(model.config), torch.randn(3, model.config.horizon, model.config.action_dim)
+    observation, noise = (
+        ref.random_observation(model.config),
+        torch.randn(3, model.config.horizon, model.config.action_dim),
+    )
     model.compile(frozen)
     before = model.sample_actions(observation, noise=noise)
     twin = copied(model)
@@ -90,13 +105,23 @@ def test_frozen_refuses_a_mode_and_a_backend():
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
 def test_frozen_samples_are_the_eager_ones():
     shared = dict(depth=1, num_heads=2, num_kv_heads=1, head_dim=32)
-    vlm, expert = ExpertConfig(width=64, mlp_dim=128, **shared), ExpertConfig(width=32, mlp_dim=64, **shared)
+    vlm, expert = (
+        ExpertConfig(width=64, mlp_dim=128, **shared),
+        ExpertConfig(width=32, mlp_dim=64, **shared),
+    )
     model = ref.random_pi0(ref.tiny(vlm=vlm, action_expert=expert))
-    observation, noise = ref.random_observation(model.config), torch.randn(3, model.config.horizon, model.config.action_dim)
-    for _ in range(2):  # the second time with other weights, in the same tensors: no former graph may be used again
+    observation, noise = (
+        ref.random_observation(model.config),
+        torch.randn(3, model.config.horizon, model.config.action_dim),
+    )
+    for _ in range(
+        2
+    ):  # the second time with other weights, in the same tensors: no former graph may be used again
         eager = model.sample_actions(observation, noise=noise)
         model.compile(frozen=True)
-        torch.testing.assert_close(model.sample_actions(observation, noise=noise), eager, rtol=0, atol=2e-5)
+        torch.testing.assert_close(
+            model.sample_actions(observation, noise=noise), eager, rtol=0, atol=2e-5
+        )
         for name in ("encode", "decode"):
             delattr(model, name)
         with torch.no_grad():

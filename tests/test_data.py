@@ -35,7 +35,11 @@ def write_video(file: Path, levels, size=(32, 24), fps=10) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(file), "w") as out:
         stream = out.add_stream("libx264", rate=fps, options={"qp": "0"})
-        (stream.width, stream.height), stream.pix_fmt, stream.time_base = size, "yuv420p", Fraction(1, fps)
+        (stream.width, stream.height), stream.pix_fmt, stream.time_base = (
+            size,
+            "yuv420p",
+            Fraction(1, fps),
+        )
         for level in levels:
             picture = np.full((size[1], size[0], 3), level, np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -61,11 +65,17 @@ def write_set(
     """A data set of random numbers. v3.0 puts three episodes in a table and two in a video file."""
     rng = np.random.default_rng(0)
     total = sum(lengths)
-    state, action = rng.normal(size=(total, 3)).astype(np.float32), rng.normal(2, 5, size=(total, 2)).astype(np.float32)
+    state, action = (
+        rng.normal(size=(total, 3)).astype(np.float32),
+        rng.normal(2, 5, size=(total, 2)).astype(np.float32),
+    )
     features = {
         keys[0]: {"dtype": "float32", "shape": [3], "names": names or ["x", "y", "z"]},
         keys[1]: {"dtype": "float32", "shape": [2], "names": {"motors": ["arm", "gripper"]}},
-        **{camera: {"dtype": kind, "shape": [24, 32, 3], "names": ["height", "width", "channel"]} for camera in cameras},
+        **{
+            camera: {"dtype": kind, "shape": [24, 32, 3], "names": ["height", "width", "channel"]}
+            for camera in cameras
+        },
     }
     old = version != "v3.0"
     info = {
@@ -86,7 +96,9 @@ def write_set(
     for index, length in enumerate(lengths):
         rows = range(start, start + length)
         table = {
-            keys[0]: pa.FixedSizeListArray.from_arrays(state[rows].ravel(), 3) if old else pa.array(state[rows].tolist()),
+            keys[0]: pa.FixedSizeListArray.from_arrays(state[rows].ravel(), 3)
+            if old
+            else pa.array(state[rows].tolist()),
             keys[1]: pa.array(action[rows].astype(np.float64).tolist()),
             "timestamp": np.arange(length) * 0.13 + 5,  # wall clock that drifts: never to be used
             "frame_index": np.arange(length),
@@ -97,19 +109,27 @@ def write_set(
         if kind == "image":
             table |= {camera: pa.array([png(grey(n, camera)) for n in rows]) for camera in cameras}
         tables.append(pa.table(table))
-        episodes.append({"episode_index": index, "tasks": [TASKS[3 if index == 1 else 0]], "length": length})
+        episodes.append(
+            {"episode_index": index, "tasks": [TASKS[3 if index == 1 else 0]], "length": length}
+        )
         start += length
     starts = np.cumsum([0, *lengths])
 
     (folder / "meta").mkdir(parents=True)
     (folder / "meta" / "info.json").write_text(json.dumps(info))
     if old:
-        (folder / "meta" / "episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in episodes))
+        (folder / "meta" / "episodes.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in episodes)
+        )
         (folder / "meta" / "tasks.jsonl").write_text(
             "".join(json.dumps({"task_index": k, "task": text}) + "\n" for k, text in TASKS.items())
         )
     for index in range(len(lengths)):
-        place = {"episode_index": index, "episode_chunk": index // 4} if old else {"chunk_index": 0, "file_index": index // 3}
+        place = (
+            {"episode_index": index, "episode_chunk": index // 4}
+            if old
+            else {"chunk_index": 0, "file_index": index // 3}
+        )
         file = folder / info["data_path"].format(**place)
         file.parent.mkdir(parents=True, exist_ok=True)
         if old:
@@ -117,7 +137,11 @@ def write_set(
         elif index % 3 == 0:
             pq.write_table(pa.concat_tables(tables[index : index + 3]), file)
         if not old:
-            episodes[index] |= {"data/chunk_index": 0, "data/file_index": index // 3, "stats/action/mean": [0.0]}
+            episodes[index] |= {
+                "data/chunk_index": 0,
+                "data/file_index": index // 3,
+                "stats/action/mean": [0.0],
+            }
         for camera in cameras if kind == "video" else ():
             if old:
                 write_video(
@@ -125,9 +149,14 @@ def write_set(
                     [grey(n, camera) for n in range(*starts[index : index + 2])],
                 )
                 continue
-            first, last = starts[index - index % 2], starts[min(index - index % 2 + 2, len(lengths))]
+            first, last = (
+                starts[index - index % 2],
+                starts[min(index - index % 2 + 2, len(lengths))],
+            )
             if index % 2 == 0:
-                file = folder / info["video_path"].format(video_key=camera, chunk_index=0, file_index=index // 2)
+                file = folder / info["video_path"].format(
+                    video_key=camera, chunk_index=0, file_index=index // 2
+                )
                 write_video(file, [grey(n, camera) for n in range(first, last)])
             offset = (starts[index] - first) / 10 + 1e-4  # as inexact as sums of durations are
             episodes[index] |= {
@@ -137,9 +166,14 @@ def write_set(
             }
     if not old:
         (folder / "meta" / "episodes" / "chunk-000").mkdir(parents=True)
-        for part, rows in enumerate((episodes[:4], episodes[4:])):  # the list itself may be split too
+        for part, rows in enumerate(
+            (episodes[:4], episodes[4:])
+        ):  # the list itself may be split too
             if rows:
-                pq.write_table(pa.Table.from_pylist(rows), folder / "meta" / "episodes" / "chunk-000" / f"file-{part:03d}.parquet")
+                pq.write_table(
+                    pa.Table.from_pylist(rows),
+                    folder / "meta" / "episodes" / "chunk-000" / f"file-{part:03d}.parquet",
+                )
         tasks = pa.table({"task_index": list(TASKS), task_column: list(TASKS.values())})
         pq.write_table(tasks, folder / "meta" / "tasks.parquet")
     return folder
@@ -153,7 +187,11 @@ def edit_info(folder: Path, **changes) -> None:
 def edit_table(file: Path, **columns) -> None:
     table = pq.read_table(file)
     for name, values in columns.items():
-        table = table.set_column(table.column_names.index(name.replace("__", ".")), name.replace("__", "."), pa.array(values))
+        table = table.set_column(
+            table.column_names.index(name.replace("__", ".")),
+            name.replace("__", "."),
+            pa.array(values),
+        )
     pq.write_table(table, file)
 
 
@@ -176,27 +214,51 @@ def v21(tmp_path) -> Path:
     return write_set(tmp_path / "set")
 
 
-@pytest.mark.parametrize("version, kind", [("v2.0", "video"), ("v2.1", "video"), ("v2.1", "image"), ("v3.0", "video"), ("v3.0", "image")])
+@pytest.mark.parametrize(
+    "version, kind",
+    [("v2.0", "video"), ("v2.1", "video"), ("v2.1", "image"), ("v3.0", "video"), ("v3.0", "image")],
+)
 def test_every_frame_is_where_it_belongs(tmp_path, version, kind):
-    items = data.load(write_set(tmp_path / "set", version, kind=kind), horizon=4, image_size=32, split="all")
+    items = data.load(
+        write_set(tmp_path / "set", version, kind=kind), horizon=4, image_size=32, split="all"
+    )
     assert len(items) == sum(LENGTHS) and items.episodes == list(range(6)) and items.fps == 10
     assert items.cameras == [TOP, WRIST]
     observation, actions, mask = items.batch(range(len(items)))
-    assert observation.images.shape == (45, 2, 3, 32, 32) and observation.image_mask.shape == (45, 2) and observation.image_mask.all()
-    levels = (observation.images[:, :, :, 4:28] + 1) * 127.5  # (B, C, 3, 24, 32): the picture without its black bars
+    assert (
+        observation.images.shape == (45, 2, 3, 32, 32)
+        and observation.image_mask.shape == (45, 2)
+        and observation.image_mask.all()
+    )
+    levels = (
+        observation.images[:, :, :, 4:28] + 1
+    ) * 127.5  # (B, C, 3, 24, 32): the picture without its black bars
     expected = torch.tensor([[grey(n, camera) for camera in (TOP, WRIST)] for n in range(45)])
-    assert (levels - expected[:, :, None, None, None]).abs().max() <= (0.01 if kind == "image" else TOLERANCE)
-    assert (observation.images[:, :, :, :4] == -1).all() and (observation.images[:, :, :, 28:] == -1).all()
+    assert (levels - expected[:, :, None, None, None]).abs().max() <= (
+        0.01 if kind == "image" else TOLERANCE
+    )
+    assert (observation.images[:, :, :, :4] == -1).all() and (
+        observation.images[:, :, :, 28:] == -1
+    ).all()
     assert observation.images.abs().max() <= 1
-    assert items.episode_index.tolist() == [e for e, length in enumerate(LENGTHS) for _ in range(length)]
+    assert items.episode_index.tolist() == [
+        e for e, length in enumerate(LENGTHS) for _ in range(length)
+    ]
     assert items.frame_index.tolist() == [k for length in LENGTHS for k in range(length)]
     assert items.tasks == [TASKS[3 if e == 1 else 0] for e in items.episode_index]
 
 
 def test_both_versions_give_the_same_batches(tmp_path):
     old = data.load(write_set(tmp_path / "old"), 4, split="all").batch(range(45))
-    new = data.load(write_set(tmp_path / "new", "v3.0", task_column="__index_level_0__"), 4, split="all").batch(range(45))
-    for a, b in ((old[1], new[1]), (old[2], new[2]), (old[0].state, new[0].state), (old[0].tokens, new[0].tokens)):
+    new = data.load(
+        write_set(tmp_path / "new", "v3.0", task_column="__index_level_0__"), 4, split="all"
+    ).batch(range(45))
+    for a, b in (
+        (old[1], new[1]),
+        (old[2], new[2]),
+        (old[0].state, new[0].state),
+        (old[0].tokens, new[0].tokens),
+    ):
         assert torch.equal(a, b)
     assert (old[0].images - new[0].images).abs().max() <= 2 * TOLERANCE / 127.5
 
@@ -206,7 +268,11 @@ def test_chunks_end_with_their_episode(v21, horizon):
     items = data.load(v21, horizon, cameras=[], split="test")  # episodes 0 and 5: 7 + 10 frames
     assert len(items) == 17
     _, actions, mask = items.batch(range(17))
-    assert actions.shape == (17, horizon, 2) and mask.shape == (17, horizon) and mask.dtype == torch.bool
+    assert (
+        actions.shape == (17, horizon, 2)
+        and mask.shape == (17, horizon)
+        and mask.dtype == torch.bool
+    )
     raw = lerobot.read(v21)
     for i in range(17):
         begin, end = (0, 7) if i < 7 else (35, 45)
@@ -216,21 +282,32 @@ def test_chunks_end_with_their_episode(v21, horizon):
             torch.testing.assert_close(items.denormalise(actions[i, h]), expected)
             assert mask[i, h] == (row + h < end)
     one = items[3]
-    assert torch.equal(one[1], actions[3]) and torch.equal(one[2], mask[3]) and one[0].state.shape == (3,)
+    assert (
+        torch.equal(one[1], actions[3])
+        and torch.equal(one[2], mask[3])
+        and one[0].state.shape == (3,)
+    )
     assert torch.equal(items[-1][1], actions[16])
 
 
 def test_statistics_are_those_of_the_training_episodes(v21):
-    train, test, both = (data.load(v21, 2, cameras=[], split=split) for split in ("train", "test", "all"))
+    train, test, both = (
+        data.load(v21, 2, cameras=[], split=split) for split in ("train", "test", "all")
+    )
     raw = lerobot.read(v21)
     training = np.r_[7:35]  # episodes 1 to 4
     for name, values in (("state", raw.state), ("action", raw.actions)):
-        np.testing.assert_allclose(train.stats[f"{name}_mean"], values[training].mean(0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            train.stats[f"{name}_mean"], values[training].mean(0), rtol=1e-5, atol=1e-6
+        )
         np.testing.assert_allclose(train.stats[f"{name}_std"], values[training].std(0), rtol=1e-5)
     for other in (test, both):
         assert all(torch.equal(other.stats[name], value) for name, value in train.stats.items())
     observation, actions, _ = train.batch(range(len(train)))
-    assert observation.state.mean(0).abs().max() < 1e-5 and (observation.state.std(0, correction=0) - 1).abs().max() < 1e-5
+    assert (
+        observation.state.mean(0).abs().max() < 1e-5
+        and (observation.state.std(0, correction=0) - 1).abs().max() < 1e-5
+    )
     assert actions[:, 0].mean(0).abs().max() < 1e-5
     assert torch.equal(train.normalise_state(train.state), observation.state)
     torch.testing.assert_close(train.denormalise(train.normalise(train.actions)), train.actions)
@@ -241,7 +318,11 @@ def test_split_by_episode(v21):
     def load(**options):
         return data.load(v21, 2, cameras=[], **options).episodes
 
-    assert load() == [1, 2, 3, 4] and load(split="test") == [0, 5] and load(split="all") == [0, 1, 2, 3, 4, 5]
+    assert (
+        load() == [1, 2, 3, 4]
+        and load(split="test") == [0, 5]
+        and load(split="all") == [0, 1, 2, 3, 4, 5]
+    )
     assert load(test_every=2) == [1, 3, 5] and load(test_every=None) == [0, 1, 2, 3, 4, 5]
     with pytest.raises(ValueError, match="no test episode.*test_every=None"):
         load(split="test", test_every=None)
@@ -251,13 +332,24 @@ def test_split_by_episode(v21):
 
 def test_batches_are_one_shuffled_epoch(v21):
     def order(items, generator=None):
-        return [row for observation, _, _ in items.batches(8, generator) for row in observation.state.tolist()]
+        return [
+            row
+            for observation, _, _ in items.batches(8, generator)
+            for row in observation.state.tolist()
+        ]
 
     items = data.load(v21, 2, cameras=[])
     sizes = [len(actions) for _, actions, _ in items.batches(8)]
     assert sizes == [8, 8, 8, 4]
-    first, second = order(items, torch.Generator().manual_seed(1)), order(items, torch.Generator().manual_seed(1))
-    assert first == second and sorted(first) == sorted(items.normal_state.tolist()) and first != items.normal_state.tolist()
+    first, second = (
+        order(items, torch.Generator().manual_seed(1)),
+        order(items, torch.Generator().manual_seed(1)),
+    )
+    assert (
+        first == second
+        and sorted(first) == sorted(items.normal_state.tolist())
+        and first != items.normal_state.tolist()
+    )
     a, b, c = (data.load(v21, 2, cameras=[], seed=seed) for seed in (3, 3, 4))
     epochs = order(a), order(a)
     assert epochs == (order(b), order(b)) and epochs[0] != epochs[1] and epochs[0] != order(c)
@@ -273,7 +365,12 @@ def test_batch_takes_any_integers_and_refuses_others(v21):
     for wrong in (28, -29):
         with pytest.raises(IndexError, match="0 … 27"):
             items[wrong]
-    for wrong in (items.episode_index == 2, [0.5], [[1, 2]], 3):  # a mask would be read as items 0 and 1
+    for wrong in (
+        items.episode_index == 2,
+        [0.5],
+        [[1, 2]],
+        3,
+    ):  # a mask would be read as items 0 and 1
         with pytest.raises(IndexError, match="a list of integers"):
             items.batch(wrong)
 
@@ -283,9 +380,14 @@ def test_prompts(v21):
     observation = items.batch([0, 8])[0]
     tokens, mask = prompt.tokenize([TASKS[0], TASKS[3]], 48)
     assert torch.equal(observation.tokens, tokens) and torch.equal(observation.token_mask, mask)
-    assert data.load(v21, 2, cameras=[], prompt_length=None).batch([0])[0].tokens.shape == (1, 29)  # of the longest, in train or not
+    assert data.load(v21, 2, cameras=[], prompt_length=None).batch([0])[0].tokens.shape == (
+        1,
+        29,
+    )  # of the longest, in train or not
     text = "take the thing that is nearest to the edge of the table and move it"
-    (v21 / "meta" / "tasks.jsonl").write_text("".join(json.dumps({"task_index": k, "task": text}) + "\n" for k in TASKS))
+    (v21 / "meta" / "tasks.jsonl").write_text(
+        "".join(json.dumps({"task_index": k, "task": text}) + "\n" for k in TASKS)
+    )
     assert data.load(v21, 2, cameras=[])[0][0].token_mask.sum() == len(text) + 2  # never cut
 
 
@@ -298,7 +400,10 @@ def test_cameras_can_be_chosen_or_left_out(v21, monkeypatch):
         file.unlink()
     monkeypatch.setattr(frames, "load", lambda *_: pytest.fail("no frame is needed"))
     none = data.load(v21, 2, cameras=[], image_size=16)
-    assert none[0][0].images.shape == (0, 3, 16, 16) and none.batch([0, 1])[0].image_mask.shape == (2, 0)
+    assert none[0][0].images.shape == (0, 3, 16, 16) and none.batch([0, 1])[0].image_mask.shape == (
+        2,
+        0,
+    )
     with pytest.raises(ValueError, match=f"'front' is unknown.*{TOP}, {WRIST}"):
         data.load(v21, 2, cameras=["front"])
     with pytest.raises(ValueError, match="a list of names"):
@@ -322,11 +427,17 @@ def test_names_come_in_many_shapes(names, expected):
 
 
 def test_names_and_keys_of_a_set(tmp_path):
-    items = data.load(write_set(tmp_path / "set", "v2.0", names=[["x", "y"], ["z"]], keys=("state", "actions")), 2, cameras=[])
+    items = data.load(
+        write_set(tmp_path / "set", "v2.0", names=[["x", "y"], ["z"]], keys=("state", "actions")),
+        2,
+        cameras=[],
+    )
     assert items.state_names == ["x", "y", "z"] and items.action_names == ["arm", "gripper"]
     swapped = data.load(tmp_path / "set", 2, cameras=[], state_key="actions", action_key="state")
     assert torch.equal(swapped.actions, items.state)
-    with pytest.raises(ValueError, match="no feature velocity; choose one with action_key=: state, actions"):
+    with pytest.raises(
+        ValueError, match="no feature velocity; choose one with action_key=: state, actions"
+    ):
         data.load(tmp_path / "set", 2, action_key="velocity")
 
 
@@ -341,9 +452,15 @@ def test_lists_in_lists_and_plain_numbers_are_vectors_too(v21):
     info["observation.state"] |= {"shape": [2, 2]}
     info["action"] |= {"shape": [1]}
     edit_info(v21, features=info)
-    with pytest.warns(UserWarning, match=r"unscaled: observation.state\[1\], observation.state\[2\]"):
+    with pytest.warns(
+        UserWarning, match=r"unscaled: observation.state\[1\], observation.state\[2\]"
+    ):
         items = data.load(v21, 2, cameras=[])
-    assert items.state.shape == (28, 4) and items.state[3].tolist() == [3, 1, 2, 3] and items.actions.shape == (28, 1)
+    assert (
+        items.state.shape == (28, 4)
+        and items.state[3].tolist() == [3, 1, 2, 3]
+        and items.actions.shape == (28, 1)
+    )
 
 
 def test_numbers_in_other_clothes(v21):
@@ -352,13 +469,17 @@ def test_numbers_in_other_clothes(v21):
     for index, length in enumerate(LENGTHS):
         table = pq.read_table(episode_file(v21, index))
         states = np.array(table["observation.state"].to_pylist(), np.float32)
-        table = table.set_column(0, "observation.state", pa.FixedShapeTensorArray.from_numpy_ndarray(states))
+        table = table.set_column(
+            0, "observation.state", pa.FixedShapeTensorArray.from_numpy_ndarray(states)
+        )
         pq.write_table(table, episode_file(v21, index))
         edit_table(episode_file(v21, index), frame_index=[[k] for k in range(length)])
     listing = v21 / "meta" / "episodes.jsonl"
     listing.write_text(listing.read_text().replace('"length": 7', '"length": 7.0'))
     again = lerobot.read(v21)
-    assert np.array_equal(again.state, raw.state) and [e.length for e in again.episodes] == list(LENGTHS)
+    assert np.array_equal(again.state, raw.state) and [e.length for e in again.episodes] == list(
+        LENGTHS
+    )
 
 
 def test_constant_dimensions_come_out_zero_with_a_warning(v21):
@@ -372,14 +493,20 @@ def test_constant_dimensions_come_out_zero_with_a_warning(v21):
 # Frames and their cache
 
 
-@pytest.mark.parametrize("width, height, bars", [(40, 20, (16, 0)), (20, 40, (0, 16)), (8, 8, (0, 0)), (640, 1, (31, 0)), (33, 31, (2, 0))])
+@pytest.mark.parametrize(
+    "width, height, bars",
+    [(40, 20, (16, 0)), (20, 40, (0, 16)), (8, 8, (0, 0)), (640, 1, (31, 0)), (33, 31, (2, 0))],
+)
 def test_resize_with_pad_keeps_the_whole_image(width, height, bars):
     square = frames.resize_with_pad(Image.new("RGB", (width, height), (255, 255, 255)), 64)
     assert square.shape == (3, 64, 64) and square.dtype == np.uint8
     rows, columns = (square[0] == 255).any(axis=1), (square[0] == 255).any(axis=0)
     assert set(np.unique(square)) <= {0, 255}
     assert np.flatnonzero(rows)[0] == bars[0] and np.flatnonzero(columns)[0] == bars[1]
-    assert abs(rows.sum() - max(1, 64 * height / max(width, height))) <= 1 and abs(columns.sum() - 64 * width / max(width, height)) <= 1
+    assert (
+        abs(rows.sum() - max(1, 64 * height / max(width, height))) <= 1
+        and abs(columns.sum() - 64 * width / max(width, height)) <= 1
+    )
 
 
 def test_shrinking_averages():
@@ -402,7 +529,10 @@ def test_video_colours_and_orientation(tmp_path):
     assert time == 0
     expected = frames.resize_with_pad(Image.fromarray(picture), 16)
     away = np.r_[:7, 9:16]
-    assert np.abs(square.astype(int) - expected)[:, away][:, :, away].max() <= 3 and np.abs(square.astype(int) - expected).max() <= 40
+    assert (
+        np.abs(square.astype(int) - expected)[:, away][:, :, away].max() <= 3
+        and np.abs(square.astype(int) - expected).max() <= 40
+    )
     assert square[:, 3, 0].argmax() == 0 and square[:, 12, 15].argmax() == 2
 
 
@@ -412,7 +542,9 @@ def test_frames_are_decoded_once(v21, cache, monkeypatch):
     assert file.suffix == ".npy"
     with monkeypatch.context() as patch:
         patch.setattr(frames, "_build", lambda *_, **__: pytest.fail("decoded again"))
-        again = data.load(v21, 5, cameras=["top"], split="all")  # another horizon, another split: the same frames
+        again = data.load(
+            v21, 5, cameras=["top"], split="all"
+        )  # another horizon, another split: the same frames
         assert torch.equal(again[7][0].images, first) and isinstance(again.pictures[0], np.memmap)
     data.load(v21, 2, cameras=["top"], image_size=16)
     assert len(list(cache.iterdir())) == 2
@@ -422,7 +554,9 @@ def test_changed_content_is_decoded_again(v21, cache):
     before = data.load(v21, 2, cameras=["top"])[0][0].images
     stamp = video_file(v21, 1).stat()
     write_video(video_file(v21, 1), [255] * LENGTHS[1])
-    os.utime(video_file(v21, 1), ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # the content counts, not the date
+    os.utime(
+        video_file(v21, 1), ns=(stamp.st_atime_ns, stamp.st_mtime_ns)
+    )  # the content counts, not the date
     after = data.load(v21, 2, cameras=["top"])[0][0].images
     assert after.max() > 0.9 > before.max()
 
@@ -463,7 +597,10 @@ def test_several_at_once_all_end_up_right(v21, cache):
     for thread in threads:
         thread.join()
     assert len(results) == 3 and all(np.array_equal(result, results[0]) for result in results)
-    assert abs(int(results[0][44, 0, 8, 8]) - grey(44)) <= TOLERANCE and len(list(cache.iterdir())) == 1
+    assert (
+        abs(int(results[0][44, 0, 8, 8]) - grey(44)) <= TOLERANCE
+        and len(list(cache.iterdir())) == 1
+    )
 
 
 def test_cache_folder_follows_the_platform(monkeypatch, tmp_path):
@@ -479,7 +616,10 @@ def test_cache_folder_follows_the_platform(monkeypatch, tmp_path):
 def test_a_cache_folder_that_cannot_be_written(v21, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "file"))
-    with pytest.raises(OSError, match="decoded frames cannot be kept in .*set MINIPI0_CACHE to a folder to write to"):
+    with pytest.raises(
+        OSError,
+        match="decoded frames cannot be kept in .*set MINIPI0_CACHE to a folder to write to",
+    ):
         data.load(v21, 2)
 
 
@@ -495,7 +635,9 @@ def test_a_full_disk_is_noticed_before_decoding(v21, monkeypatch):
 def test_missing_video(v21):
     video_file(v21, 2, WRIST).unlink()
     assert data.load(v21, 2, cameras=["top"])
-    with pytest.raises(FileNotFoundError, match=r"wrist.episode_000002.mp4 is missing.*cameras=\[\]"):
+    with pytest.raises(
+        FileNotFoundError, match=r"wrist.episode_000002.mp4 is missing.*cameras=\[\]"
+    ):
         data.load(v21, 2)
 
 
@@ -518,7 +660,13 @@ def test_a_video_that_is_cut_off_while_it_plays(tmp_path):
         stream = out.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for _ in range(LENGTHS[3]):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(rng.integers(0, 256, (48, 64, 3), np.uint8), format="rgb24")))
+            out.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(
+                        rng.integers(0, 256, (48, 64, 3), np.uint8), format="rgb24"
+                    )
+                )
+            )
         out.mux(stream.encode())
     assert data.load(folder, 2, image_size=16)
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
@@ -528,21 +676,33 @@ def test_a_video_that_is_cut_off_while_it_plays(tmp_path):
 
 def test_video_with_too_few_frames(v21):
     write_video(video_file(v21, 4), range(4))
-    with pytest.raises(ValueError, match="episode_000004.mp4: expected 5 frames as the tables say, found 4"):
+    with pytest.raises(
+        ValueError, match="episode_000004.mp4: expected 5 frames as the tables say, found 4"
+    ):
         data.load(v21, 2)
 
 
 def test_video_with_too_many_frames(v21):
     """Frames after the last row are left out, visibly; unless the video's clock says that it runs at another rate."""
     write_video(video_file(v21, 4), [*range(100, 150, 10), 255, 255])
-    with pytest.warns(UserWarning, match="1 files hold more frames than rows.*episode_000004.mp4: 7 frames for 5 rows"):
+    with pytest.warns(
+        UserWarning,
+        match="1 files hold more frames than rows.*episode_000004.mp4: 7 frames for 5 rows",
+    ):
         items = data.load(v21, 2, cameras=["top"], image_size=16)
-    seen = (items.batch((items.episode_index == 4).nonzero().flatten())[0].images[:, 0, 0, 8, 8] + 1) * 127.5
+    seen = (
+        items.batch((items.episode_index == 4).nonzero().flatten())[0].images[:, 0, 0, 8, 8] + 1
+    ) * 127.5
     assert (seen - torch.arange(100, 150, 10)).abs().max() <= TOLERANCE
     write_video(video_file(v21, 4), range(100, 200, 10), fps=20)
-    with pytest.raises(ValueError, match="10 frames for 5 rows at 10 a second, but frame 2 is shown at 0.100 s, due is the one at 0.200 s"):
+    with pytest.raises(
+        ValueError,
+        match="10 frames for 5 rows at 10 a second, but frame 2 is shown at 0.100 s, due is the one at 0.200 s",
+    ):
         data.load(v21, 2, cameras=["top"], image_size=16)
-    write_video(video_file(v21, 4), range(100, 150, 10), fps=20)  # a frame for each row: the clock does not matter
+    write_video(
+        video_file(v21, 4), range(100, 150, 10), fps=20
+    )  # a frame for each row: the clock does not matter
     assert data.load(v21, 2, cameras=["top"], image_size=16)
 
 
@@ -550,22 +710,31 @@ def test_shared_video_that_is_too_short_or_claimed_twice(tmp_path):
     folder = write_set(tmp_path / "set", "v3.0", cameras=(TOP,))
     file = folder / "videos" / TOP / "chunk-000" / "file-001.mp4"
     write_video(file, range(13))
-    with pytest.raises(ValueError, match="file-001.mp4: expected 14 frames as the tables say, found 13"):
+    with pytest.raises(
+        ValueError, match="file-001.mp4: expected 14 frames as the tables say, found 13"
+    ):
         data.load(folder, 2)
     write_video(file, range(17))  # frames of a deleted episode at the end
     assert data.load(folder, 2)
     listing = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
     offsets = pq.read_table(listing)[f"videos/{TOP}/from_timestamp"].to_pylist()
     edit_table(listing, **{f"videos/{TOP}/from_timestamp".replace(".", "__"): [*offsets[:3], 0.4]})
-    with pytest.raises(ValueError, match="file-001.mp4: the metadata give the same frame to two episodes"):
+    with pytest.raises(
+        ValueError, match="file-001.mp4: the metadata give the same frame to two episodes"
+    ):
         data.load(folder, 2)
 
 
-@pytest.mark.parametrize("offset, message", [(-0.2, "a from_timestamp of episode 1 is negative"), (float("nan"), "cannot be read")])
+@pytest.mark.parametrize(
+    "offset, message",
+    [(-0.2, "a from_timestamp of episode 1 is negative"), (float("nan"), "cannot be read")],
+)
 def test_impossible_time_stamps(tmp_path, offset, message):
     folder = write_set(tmp_path / "set", "v3.0", cameras=(TOP,))
     listing = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
-    edit_table(listing, **{f"videos/{TOP}/from_timestamp".replace(".", "__"): [0.0, offset, 0.0, 0.6]})
+    edit_table(
+        listing, **{f"videos/{TOP}/from_timestamp".replace(".", "__"): [0.0, offset, 0.0, 0.6]}
+    )
     with pytest.raises(ValueError, match=message):
         data.load(folder, 2)
 
@@ -574,7 +743,10 @@ def test_a_shared_video_at_another_rate(tmp_path):
     """In v3.0 time stamps find the frames, so the video's own clock must agree with the rate that the metadata tell."""
     folder = write_set(tmp_path / "set", "v3.0", cameras=(TOP,))
     write_video(folder / "videos" / TOP / "chunk-000" / "file-001.mp4", range(14), fps=20)
-    with pytest.raises(ValueError, match="14 frames for 14 rows at 10 a second, but frame 2 is shown at 0.100 s, due is the one at 0.200"):
+    with pytest.raises(
+        ValueError,
+        match="14 frames for 14 rows at 10 a second, but frame 2 is shown at 0.100 s, due is the one at 0.200",
+    ):
         data.load(folder, 2)
 
 
@@ -583,8 +755,14 @@ def test_depth_maps_are_not_pictures(tmp_path):
     folder = write_set(tmp_path / "set", kind="image", cameras=(TOP, WRIST))
     stream = io.BytesIO()
     Image.fromarray(np.full((24, 32), 3000, np.uint16)).save(stream, "PNG")
-    edit_table(episode_file(folder, 4), observation__images__wrist=[{"bytes": stream.getvalue(), "path": "d.png"}] * 5)
-    with pytest.raises(ValueError, match="episode_000004.parquet.*I;16, more than 8 bits a value: a depth map.*cameras="):
+    edit_table(
+        episode_file(folder, 4),
+        observation__images__wrist=[{"bytes": stream.getvalue(), "path": "d.png"}] * 5,
+    )
+    with pytest.raises(
+        ValueError,
+        match="episode_000004.parquet.*I;16, more than 8 bits a value: a depth map.*cameras=",
+    ):
         data.load(folder, 2)
     assert data.load(folder, 2, cameras=["top"])
 
@@ -628,19 +806,49 @@ def test_truncated_or_missing_table(tmp_path, version):
 @pytest.mark.parametrize(
     "columns, message",
     [
-        ({"action": [[1.0, 2.0, 3.0]] * 6}, r"'action' has shape \[3\] in the table, but info.json declares \[2\]"),
-        ({"action": [1.0] * 6}, r"'action' has shape \[1\] in the table, but info.json declares \[2\]"),
-        ({"action": [[1.0, 2.0]] * 5 + [[1.0]]}, r"'action' has rows of different or missing lengths \[1, 2\]"),
-        ({"action": [[1.0, 2.0]] * 5 + [None]}, r"'action' has rows of different or missing lengths"),
+        (
+            {"action": [[1.0, 2.0, 3.0]] * 6},
+            r"'action' has shape \[3\] in the table, but info.json declares \[2\]",
+        ),
+        (
+            {"action": [1.0] * 6},
+            r"'action' has shape \[1\] in the table, but info.json declares \[2\]",
+        ),
+        (
+            {"action": [[1.0, 2.0]] * 5 + [[1.0]]},
+            r"'action' has rows of different or missing lengths \[1, 2\]",
+        ),
+        (
+            {"action": [[1.0, 2.0]] * 5 + [None]},
+            r"'action' has rows of different or missing lengths",
+        ),
         ({"action": [["a", "b"]] * 6}, "'action' holds string, not numbers"),
-        ({"action": [[1.0, 2.0]] * 4 + [[0.0, float("nan")]] * 2}, "'action' is nan as float32 in episode 2, frame 4, dimension 1"),
-        ({"action": [[1.0, 2.0]] * 5 + [[None, 1.0]]}, "'action' is nan as float32 in episode 2, frame 5, dimension 0"),
-        ({"observation__state": [[1.0, float("inf"), 0.0]] * 6}, "'observation.state' is inf as float32 in episode 2, frame 0, dim"),
-        ({"action": [[1e300, 0.0]] * 6}, "'action' is inf as float32 in episode 2, frame 0, dimension 0: repair or remove that episode"),
+        (
+            {"action": [[1.0, 2.0]] * 4 + [[0.0, float("nan")]] * 2},
+            "'action' is nan as float32 in episode 2, frame 4, dimension 1",
+        ),
+        (
+            {"action": [[1.0, 2.0]] * 5 + [[None, 1.0]]},
+            "'action' is nan as float32 in episode 2, frame 5, dimension 0",
+        ),
+        (
+            {"observation__state": [[1.0, float("inf"), 0.0]] * 6},
+            "'observation.state' is inf as float32 in episode 2, frame 0, dim",
+        ),
+        (
+            {"action": [[1e300, 0.0]] * 6},
+            "'action' is inf as float32 in episode 2, frame 0, dimension 0: repair or remove that episode",
+        ),
         ({"task_index": [0, 0, 0, None, 0, 0]}, "'task_index' has empty cells"),
-        ({"task_index": [0, 0, 0, 1, 0, 0]}, r"task_index 1 in episode 2, but .* lists only \[0, 3\]"),
+        (
+            {"task_index": [0, 0, 0, 1, 0, 0]},
+            r"task_index 1 in episode 2, but .* lists only \[0, 3\]",
+        ),
         ({"frame_index": [0, 1, 2, 3, 5, 4]}, "frames of episode 2 are not numbered 0 … 5"),
-        ({"episode_index": [2, 2, 2, 2, 2, 3]}, "expected 6 rows of episode 2 as the metadata say, found 5"),
+        (
+            {"episode_index": [2, 2, 2, 2, 2, 3]},
+            "expected 6 rows of episode 2 as the metadata say, found 5",
+        ),
         ({"episode_index": [3] * 6}, "expected 6 rows of episode 2 as the metadata say, found 0"),
     ],
 )
@@ -661,12 +869,18 @@ def test_missing_column(v21):
     "changes, message",
     [
         ({"fps": 0}, "fps is 0.0: write the rate there"),
-        ({"codebase_version": "v1.6"}, "version 'v1.6' is unknown; v2.0, v2.1 and v3.0 can be read"),
+        (
+            {"codebase_version": "v1.6"},
+            "version 'v1.6' is unknown; v2.0, v2.1 and v3.0 can be read",
+        ),
         ({"total_episodes": 7}, "counts 7 episodes, the list of episodes has 6"),
         ({"features": {}}, "no feature observation.state or state"),
         ({"features": None}, "info.json: not what a LeRobot data set holds there"),
         ({"data_path": None}, "info.json: not what a LeRobot data set holds there"),
-        ({"data_path": "data/{nonsense}"}, "info.json: not what a LeRobot data set holds there.*nonsense"),
+        (
+            {"data_path": "data/{nonsense}"},
+            "info.json: not what a LeRobot data set holds there.*nonsense",
+        ),
     ],
 )
 def test_wrong_metadata(v21, changes, message):
@@ -686,7 +900,10 @@ def test_missing_or_broken_metadata(tmp_path):
         (lines[:-20], "perhaps it is truncated"),
         ('{"episode_index": 0}\n', "KeyError 'length'"),
         ("", "counts 6 episodes"),
-        ("".join(lines.splitlines(True)[k] for k in (0, 1, 2, 3, 4, 2)), "has episode 2 more than once"),
+        (
+            "".join(lines.splitlines(True)[k] for k in (0, 1, 2, 3, 4, 2)),
+            "has episode 2 more than once",
+        ),
     ):
         episodes.write_text(content)
         with pytest.raises(ValueError, match=message):
@@ -708,19 +925,30 @@ def test_scattered_episode(tmp_path):
     file = folder / "data" / "chunk-000" / "file-000.parquet"
     table = pq.read_table(file)  # episodes 0 to 2, 7 + 9 + 6 rows
     pq.write_table(table.take([0, 7, *range(1, 7), *range(8, 22)]), file)
-    with pytest.raises(ValueError, match="expected 7 rows of episode 0 as the metadata say, found 7 or others between them"):
+    with pytest.raises(
+        ValueError,
+        match="expected 7 rows of episode 0 as the metadata say, found 7 or others between them",
+    ):
         data.load(folder, 2)
-    pq.write_table(table.take([*range(7, 22), *range(7)]), file)  # in another order, but each in one piece
+    pq.write_table(
+        table.take([*range(7, 22), *range(7)]), file
+    )  # in another order, but each in one piece
     assert data.load(folder, 2, split="all").frame_index[:8].tolist() == [*range(7), 0]
 
 
 def test_v3_metadata(tmp_path):
     folder = write_set(tmp_path / "set", "v3.0", cameras=(), task_column="words")
-    with pytest.raises(ValueError, match="tasks.parquet: expected task_index and the text.*'words'"):
+    with pytest.raises(
+        ValueError, match="tasks.parquet: expected task_index and the text.*'words'"
+    ):
         data.load(folder, 2)
     file = folder / "meta" / "tasks.parquet"
-    as_index = {"pandas": json.dumps({"index_columns": ["words"], "columns": [], "column_indexes": []})}
-    pq.write_table(pq.read_table(file).replace_schema_metadata(as_index), file)  # an index of any name
+    as_index = {
+        "pandas": json.dumps({"index_columns": ["words"], "columns": [], "column_indexes": []})
+    }
+    pq.write_table(
+        pq.read_table(file).replace_schema_metadata(as_index), file
+    )  # an index of any name
     assert data.load(folder, 2).task_texts == list(TASKS.values())
     for file in (folder / "meta" / "episodes").glob("**/*.parquet"):
         file.unlink()
@@ -747,9 +975,15 @@ def test_arguments_out_of_range(v21, options, message):
 REAL = Path(os.environ.get("MINIPI0_DATA", "nonexistent"))
 
 
-@pytest.mark.skipif(not (REAL / "cr5_three_v30").is_dir(), reason="MINIPI0_DATA does not hold cr5_three_v21 and cr5_three_v30")
+@pytest.mark.skipif(
+    not (REAL / "cr5_three_v30").is_dir(),
+    reason="MINIPI0_DATA does not hold cr5_three_v21 and cr5_three_v30",
+)
 def test_real_versions_agree():
-    old, new = (data.load(REAL / name, 16, image_size=32, split="all") for name in ("cr5_three_v21", "cr5_three_v30"))
+    old, new = (
+        data.load(REAL / name, 16, image_size=32, split="all")
+        for name in ("cr5_three_v21", "cr5_three_v30")
+    )
     assert len(old) == len(new) == 573 and old.cameras == new.cameras == ["observation.images.top"]
     (seen, actions, mask), (seen2, actions2, mask2) = old.batch(range(573)), new.batch(range(573))
     assert torch.equal(actions, actions2) and torch.equal(mask, mask2)
@@ -758,10 +992,19 @@ def test_real_versions_agree():
     assert mask.sum() == 573 * 16 - 3 * 120  # 15 + 14 + ... + 1 padded steps an episode
 
 
-@pytest.mark.skipif(not (REAL / "cr5_banana").is_dir(), reason="MINIPI0_DATA does not hold cr5_banana")
+@pytest.mark.skipif(
+    not (REAL / "cr5_banana").is_dir(), reason="MINIPI0_DATA does not hold cr5_banana"
+)
 def test_real_arm():
-    train, test = (data.load("cr5-banana", 16, cameras=[], split=split) for split in ("train", "test"))
+    train, test = (
+        data.load("cr5-banana", 16, cameras=[], split=split) for split in ("train", "test")
+    )
     assert (len(train.episodes), len(test.episodes), len(train) + len(test)) == (64, 17, 18039)
     assert test.episodes == list(range(0, 81, 5)) and train.fps == 10
     assert train.action_names[-1] == "gripper" and set(train.actions[:, -1].tolist()) == {0.0, 1.0}
-    assert train.tasks[0] == "put the banana on the plate" and train[0][0].images.shape == (0, 3, 64, 64)
+    assert train.tasks[0] == "put the banana on the plate" and train[0][0].images.shape == (
+        0,
+        3,
+        64,
+        64,
+    )

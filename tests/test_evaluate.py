@@ -29,19 +29,32 @@ def test_the_naive_double_loop_in_three_dimensions():
     def mean(a, b):
         return sum(math.dist(p, q) for p in a.tolist() for q in b.tolist()) / (len(a) * len(b))
 
-    assert evaluate.energy_distance(x, y) == pytest.approx(2 * mean(x, y) - mean(x, x) - mean(y, y), rel=1e-6)
-    assert evaluate.energy_distance(x, y) == pytest.approx(evaluate.energy_distance(y, x), rel=1e-12)
+    assert evaluate.energy_distance(x, y) == pytest.approx(
+        2 * mean(x, y) - mean(x, x) - mean(y, y), rel=1e-6
+    )
+    assert evaluate.energy_distance(x, y) == pytest.approx(
+        evaluate.energy_distance(y, x), rel=1e-12
+    )
 
 
 def test_equal_clouds_are_at_zero_others_are_not_and_the_floor_is_as_documented():
     x = normal(400, 2)
     assert evaluate.energy_distance(x, x.clone()) == pytest.approx(0, abs=1e-12)
     assert evaluate.energy_distance(x, x + 1) > 0.3
-    floor = np.mean([evaluate.energy_distance(normal(400, 2, seed=2 * i), normal(400, 2, seed=2 * i + 1)) for i in range(30)])
-    assert floor == pytest.approx(math.sqrt(math.pi) * 2 / 400, rel=0.25)  # E|x - x'| = sqrt(pi) for two 2-D normals
+    floor = np.mean(
+        [
+            evaluate.energy_distance(normal(400, 2, seed=2 * i), normal(400, 2, seed=2 * i + 1))
+            for i in range(30)
+        ]
+    )
+    assert floor == pytest.approx(
+        math.sqrt(math.pi) * 2 / 400, rel=0.25
+    )  # E|x - x'| = sqrt(pi) for two 2-D normals
 
 
-@pytest.mark.parametrize(("x", "y"), [((3,), (3,)), ((3, 2), (3, 1)), ((0, 2), (3, 2)), ((3, 2, 1), (3, 2, 1))])
+@pytest.mark.parametrize(
+    ("x", "y"), [((3,), (3,)), ((3, 2), (3, 1)), ((0, 2), (3, 2)), ((3, 2, 1), (3, 2, 1))]
+)
 def test_clouds_of_other_shapes_are_refused(x, y):
     with pytest.raises(ValueError, match=r"expected points \(N, D\) and \(M, D\)"):
         evaluate.energy_distance(torch.zeros(x), torch.zeros(y))
@@ -58,7 +71,9 @@ def naive_energy_score(samples, actions, mask):
     for b, real in enumerate(mask):
         m = len(samples)
         to_demo = sum(size(samples[i, b] - actions[b], real) for i in range(m)) / m
-        pairs = [size(samples[i, b] - samples[j, b], real) for i in range(m) for j in range(m) if i != j]
+        pairs = [
+            size(samples[i, b] - samples[j, b], real) for i in range(m) for j in range(m) if i != j
+        ]
         scores.append(to_demo - (sum(pairs) / len(pairs) / 2 if pairs else 0))
     return torch.tensor(scores, dtype=torch.float64)
 
@@ -80,7 +95,9 @@ def test_the_naive_loop_with_masks_and_with_a_single_sample(m, masked):
 def test_padding_has_no_influence_and_an_item_without_a_real_step_has_no_score():
     samples, actions, mask = normal(5, 3, 4, 2), normal(3, 4, 2, seed=1), ragged(3, 4)
     dirty = torch.where(mask[..., None], samples, 1e6)
-    torch.testing.assert_close(evaluate.energy_score(dirty, actions, mask), evaluate.energy_score(samples, actions, mask))
+    torch.testing.assert_close(
+        evaluate.energy_score(dirty, actions, mask), evaluate.energy_score(samples, actions, mask)
+    )
     mask[1] = False
     assert evaluate.energy_score(samples, actions, mask).isnan().tolist() == [False, True, False]
 
@@ -90,8 +107,12 @@ def test_a_point_forecast_scores_its_error_and_no_copies_of_it_change_that():
     point = torch.full_like(actions, 0.3)
     mask = torch.ones(6, 4)
     rms = (actions - point).square().mean(dim=(1, 2)).sqrt().double()
-    torch.testing.assert_close(evaluate.energy_score(point[None], actions, mask), rms, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(evaluate.energy_score(point.expand(9, -1, -1, -1), actions, mask), rms, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        evaluate.energy_score(point[None], actions, mask), rms, atol=1e-6, rtol=1e-5
+    )
+    torch.testing.assert_close(
+        evaluate.energy_score(point.expand(9, -1, -1, -1), actions, mask), rms, atol=1e-6, rtol=1e-5
+    )
 
 
 def test_the_score_is_proper_the_true_distribution_beats_its_rivals():
@@ -99,7 +120,9 @@ def test_the_score_is_proper_the_true_distribution_beats_its_rivals():
     generator = torch.Generator().manual_seed(0)
 
     def two_sided(odds, *shape):
-        return torch.where(torch.rand(shape, generator=generator) < odds, 1.0, -1.0)[..., None, None]
+        return torch.where(torch.rand(shape, generator=generator) < odds, 1.0, -1.0)[
+            ..., None, None
+        ]
 
     actions, mask = two_sided(0.5, 4000), torch.ones(4000, 1)
     forecasts = {
@@ -109,8 +132,12 @@ def test_the_score_is_proper_the_true_distribution_beats_its_rivals():
         "wrong odds": two_sided(0.8, 16, 4000),
         "Gaussian": torch.randn(16, 4000, 1, 1, generator=generator),
     }
-    scores = {name: evaluate.energy_score(samples, actions, mask) for name, samples in forecasts.items()}
-    assert scores["true"].mean().item() == pytest.approx(0.5, abs=0.02)  # E|y - a| - E|y - y'| / 2 = 1 - 1/2
+    scores = {
+        name: evaluate.energy_score(samples, actions, mask) for name, samples in forecasts.items()
+    }
+    assert scores["true"].mean().item() == pytest.approx(
+        0.5, abs=0.02
+    )  # E|y - a| - E|y - y'| / 2 = 1 - 1/2
     for name, score in scores.items():
         if name != "true":
             mean, low, _ = evaluate.bootstrap_interval((score - scores["true"]).numpy())
@@ -119,7 +146,9 @@ def test_the_score_is_proper_the_true_distribution_beats_its_rivals():
 
 def test_the_number_of_samples_does_not_bias_the_score():
     actions, mask = normal(3000, 2, 2), torch.ones(3000, 2)
-    few, many = (evaluate.energy_score(normal(m, 3000, 2, 2, seed=m), actions, mask) for m in (2, 32))
+    few, many = (
+        evaluate.energy_score(normal(m, 3000, 2, 2, seed=m), actions, mask) for m in (2, 32)
+    )
     _, low, high = evaluate.bootstrap_interval((few - many).numpy())
     assert low < 0 < high
 
@@ -139,7 +168,9 @@ def test_the_interval_covers_the_true_mean_as_often_as_it_says():
     random = np.random.default_rng(0)
     hits = 0
     for seed in range(300):
-        _, low, high = evaluate.bootstrap_interval(random.normal(1.0, 2.0, size=60), resamples=400, seed=seed)
+        _, low, high = evaluate.bootstrap_interval(
+            random.normal(1.0, 2.0, size=60), resamples=400, seed=seed
+        )
         hits += low <= 1.0 <= high
     assert 0.90 <= hits / 300 <= 0.985
 
@@ -165,7 +196,9 @@ def test_groups_of_unequal_length_and_any_label_weigh_by_their_frames():
 
 def test_the_interval_repeats_with_its_seed_and_widens_with_its_level():
     values = np.random.default_rng(1).normal(size=40)
-    assert evaluate.bootstrap_interval(values, seed=3) == evaluate.bootstrap_interval(values, seed=3)
+    assert evaluate.bootstrap_interval(values, seed=3) == evaluate.bootstrap_interval(
+        values, seed=3
+    )
     _, low, high = evaluate.bootstrap_interval(values)
     _, lower, higher = evaluate.bootstrap_interval(values, level=0.99)
     assert lower < low < high < higher

@@ -38,7 +38,9 @@ def test_the_answers_own_error_is_shown_not_raised(capsys):
 
     try:
         assert exercises.check("99.2", lambda x: 1 / x) is False
-        assert "your code stopped with ZeroDivisionError: division by zero" in capsys.readouterr().out
+        assert (
+            "your code stopped with ZeroDivisionError: division by zero" in capsys.readouterr().out
+        )
     finally:
         del exercises._checks["99.2"]
 

@@ -36,7 +36,10 @@ RIGHT = {
     "01.2": [lambda a, e, tau: 2 * tau * (a - e), lambda a, e, tau: (2 * tau * (a - e)).float()],
     "01.3": [euler_t, in_place, euler_t_at(lambda n: torch.linspace(1, 0, n + 1)[:-1])],
     "01.4": [(0.4, 0.2, 0.5)],
-    "01.5": [lambda x, v, tau: (x - tau * v, x + (1 - tau) * v), lambda x, v, tau: torch.stack([x - tau * v, x + (1 - tau) * v])],
+    "01.5": [
+        lambda x, v, tau: (x - tau * v, x + (1 - tau) * v),
+        lambda x, v, tau: torch.stack([x - tau * v, x + (1 - tau) * v]),
+    ],
 }
 
 WRONG = [
@@ -69,8 +72,16 @@ WRONG = [
     ("01.3", euler_t_at(lambda n: [1 - i / n for i in range(n + 1)]), "a sixth time"),
     ("01.3", euler_t_at(lambda n: torch.linspace(1, 0, n)), "ends at 0"),
     ("01.3", lambda v, x, n: x - v(x, 1.0) / n, "asked the network once"),
-    ("01.3", lambda v, x, n: x - sum(v(x, 1 - i / n) for i in range(n)) / n, "at the noise every time"),
-    ("01.3", lambda v, x, n: torch.stack([x, *(x - v(x, 1 - i / n) for i in range(n))]), "whole path"),
+    (
+        "01.3",
+        lambda v, x, n: x - sum(v(x, 1 - i / n) for i in range(n)) / n,
+        "at the noise every time",
+    ),
+    (
+        "01.3",
+        lambda v, x, n: torch.stack([x, *(x - v(x, 1 - i / n) for i in range(n))]),
+        "whole path",
+    ),
     ("01.4", (0.6, 0.2, 0.5), "released code's t"),
     ("01.4", (0.5, 0.2, 0.5), "at which tau"),
     ("01.4", (0.4, 0.6, 0.5), "either line"),
@@ -89,7 +100,10 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("number", "answer"), [(number, answer) for number, answers in RIGHT.items() for answer in answers])
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [(number, answer) for number, answers in RIGHT.items() for answer in answers],
+)
 def test_right_answers_pass(number, answer, capsys):
     assert check(number, answer), capsys.readouterr().out
 

@@ -27,7 +27,9 @@ def two_actions_with(exponent):
 
 def kalman(std, tau, sign=-1, power=2):
     """The loss that remains, the long way; other signs and powers are typical slips."""
-    return std**2 + 1 - (tau * std**2 + sign * (1 - tau)) ** power / (tau**2 * std**2 + (1 - tau) ** 2)
+    return (
+        std**2 + 1 - (tau * std**2 + sign * (1 - tau)) ** power / (tau**2 * std**2 + (1 - tau) ** 2)
+    )
 
 
 RIGHT = {
@@ -39,7 +41,9 @@ RIGHT = {
     ],
     "02.3": [
         lambda std, tau: std**2 / (tau**2 * std**2 + (1 - tau) ** 2),
-        lambda std, tau: (1 - tau) ** 2 * std**2 / (tau**2 * std**2 + (1 - tau) ** 2) / (1 - tau) ** 2,
+        lambda std, tau: (
+            (1 - tau) ** 2 * std**2 / (tau**2 * std**2 + (1 - tau) ** 2) / (1 - tau) ** 2
+        ),
         kalman,
     ],
     "02.4": [lambda predict: lambda x, tau: (predict(x, tau) - x) / (1 - tau)],
@@ -69,7 +73,11 @@ WRONG = [
     ("02.2", lambda x, tau: (x - posterior_mean(x, tau)) / (1 - tau), "the sign"),
     ("02.2", lambda x, tau: 1.0, "one velocity per x"),
     ("02.3", lambda std, tau: std**2 + 1, "before one has seen"),
-    ("02.3", lambda std, tau: (1 - tau) ** 2 * std**2 / (tau**2 * std**2 + (1 - tau) ** 2), "is Var"),
+    (
+        "02.3",
+        lambda std, tau: (1 - tau) ** 2 * std**2 / (tau**2 * std**2 + (1 - tau) ** 2),
+        "is Var",
+    ),
     ("02.3", lambda std, tau: tau**2 * std**2 + (1 - tau) ** 2, "variance of A.tau itself"),
     ("02.3", lambda std, tau: kalman(std, tau, sign=1), "covariance's sign"),
     ("02.3", lambda std, tau: kalman(std, tau, power=1), "enters squared"),
@@ -81,7 +89,11 @@ WRONG = [
     ("02.4", lambda predict: predict(torch.zeros(1, 2), 0.5), "return a function"),
     ("02.4", lambda predict: lambda x, tau: predict(x, tau) - x, "distance left"),
     ("02.4", lambda predict: lambda x, tau: (1 - tau) * (predict(x, tau) - x), "you multiplied"),
-    ("02.4", lambda predict: lambda x, tau: (predict(x, tau) - x) / (tau if tau else 1), "time that has passed"),
+    (
+        "02.4",
+        lambda predict: lambda x, tau: (predict(x, tau) - x) / (tau if tau else 1),
+        "time that has passed",
+    ),
     ("02.4", lambda predict: lambda x, tau: (x - predict(x, tau)) / (1 - tau), "the sign"),
     ("02.4", lambda predict: lambda x, tau: predict(x, tau), "already at tau = 0"),
     ("02.4", lambda predict: lambda x, tau: (predict(x, tau) - x) * (1 + tau), "how much time"),
@@ -94,7 +106,10 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("number", "answer"), [(number, answer) for number, answers in RIGHT.items() for answer in answers])
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [(number, answer) for number, answers in RIGHT.items() for answer in answers],
+)
 def test_right_answers_pass(number, answer, capsys):
     assert check(number, answer), capsys.readouterr().out
 

@@ -18,15 +18,27 @@ def refused(capsys, number, answer, *words):
 
 def test_where_a_regression_lands(capsys):
     assert check("03.1", (-0.5, 0.5)) and check("03.1", torch.tensor([-0.5, 0.5]))
-    for answer, words in [((-2, 0), "heaviest"), ((0, 2 / 3), "without their weights"), ((0, 0), "mean of the noise"),
-                          ((1, 1), "not the mean"), (0.5, "two numbers"), ((math.nan, 0), "not the mean")]:
+    for answer, words in [
+        ((-2, 0), "heaviest"),
+        ((0, 2 / 3), "without their weights"),
+        ((0, 0), "mean of the noise"),
+        ((1, 1), "not the mean"),
+        (0.5, "two numbers"),
+        ((math.nan, 0), "not the mean"),
+    ]:
         refused(capsys, "03.1", answer, words)
 
 
-@pytest.mark.parametrize("function, words", [
-    (lambda h, r: r / h, "What is p"), (lambda h, r: (1 + r / h) / 2, "majority"), (lambda h, r: 1 - r / h, "Mind the 2"),
-    (lambda h, r: 0.5, "through the centre"), (lambda h, r: 0.1, "largest p"),
-])
+@pytest.mark.parametrize(
+    "function, words",
+    [
+        (lambda h, r: r / h, "What is p"),
+        (lambda h, r: (1 + r / h) / 2, "majority"),
+        (lambda h, r: 1 - r / h, "Mind the 2"),
+        (lambda h, r: 0.5, "through the centre"),
+        (lambda h, r: 0.1, "largest p"),
+    ],
+)
 def test_minority_wrong(capsys, function, words):
     refused(capsys, "03.2", function, words)
 
@@ -36,29 +48,49 @@ def test_minority_right():
 
 
 def variants(variant, a, e, tau):
-    return (e, None, a) if variant == "a" else (flow.interpolate(a, e, tau), tau if variant == "c" else None, a - e)
+    return (
+        (e, None, a)
+        if variant == "a"
+        else (flow.interpolate(a, e, tau), tau if variant == "c" else None, a - e)
+    )
 
 
 def changed(which, function):
     """The right answer, but `function` in variant `which`."""
-    return lambda variant, a, e, tau: function(a, e, tau) if variant == which else variants(variant, a, e, tau)
+    return lambda variant, a, e, tau: (
+        function(a, e, tau) if variant == which else variants(variant, a, e, tau)
+    )
 
 
-@pytest.mark.parametrize("answer, words", [
-    (changed("a", lambda a, e, t: (flow.interpolate(a, e, t), None, a)), "has no path"),
-    (changed("b", lambda a, e, t: (e, None, a - e)), "walks the path"),
-    (changed("c", lambda a, e, t: (flow.interpolate(e, a, t), t, a - e)), "other way round"),
-    (changed("b", lambda a, e, t: (flow.interpolate(a, e, t), t, a - e)), 'only variant "c"'),
-    (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), None, a - e)), 'only variant "c"'),
-    (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), 1 - t, a - e)), "as it is"),
-    (changed("b", lambda a, e, t: (flow.interpolate(a, e, t), None, e - a)), "sign"),
-    (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), t, a)), "not for the action"),
-    (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), t, a - flow.interpolate(a, e, t))), "distance"),
-    (changed("a", lambda a, e, t: (e, None, a - e)), "action itself"),
-    (changed("a", lambda a, e, t: (a, None, a)), "the input is not"),
-    (changed("b", lambda a, e, t: (flow.interpolate(a, e, t), None, 2 * a)), "the target is not"),
-    (lambda *_: 1, "return three things"),
-])
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (changed("a", lambda a, e, t: (flow.interpolate(a, e, t), None, a)), "has no path"),
+        (changed("b", lambda a, e, t: (e, None, a - e)), "walks the path"),
+        (changed("c", lambda a, e, t: (flow.interpolate(e, a, t), t, a - e)), "other way round"),
+        (changed("b", lambda a, e, t: (flow.interpolate(a, e, t), t, a - e)), 'only variant "c"'),
+        (
+            changed("c", lambda a, e, t: (flow.interpolate(a, e, t), None, a - e)),
+            'only variant "c"',
+        ),
+        (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), 1 - t, a - e)), "as it is"),
+        (changed("b", lambda a, e, t: (flow.interpolate(a, e, t), None, e - a)), "sign"),
+        (changed("c", lambda a, e, t: (flow.interpolate(a, e, t), t, a)), "not for the action"),
+        (
+            changed(
+                "c", lambda a, e, t: (flow.interpolate(a, e, t), t, a - flow.interpolate(a, e, t))
+            ),
+            "distance",
+        ),
+        (changed("a", lambda a, e, t: (e, None, a - e)), "action itself"),
+        (changed("a", lambda a, e, t: (a, None, a)), "the input is not"),
+        (
+            changed("b", lambda a, e, t: (flow.interpolate(a, e, t), None, 2 * a)),
+            "the target is not",
+        ),
+        (lambda *_: 1, "return three things"),
+    ],
+)
 def test_three_variants_wrong(capsys, answer, words):
     refused(capsys, "03.3", answer, words)
 
@@ -68,12 +100,18 @@ def test_three_variants_right():
     assert check("03.3", lambda *args: list(variants(*args)))
 
 
-@pytest.mark.parametrize("velocity, words", [
-    (lambda d, x, t: d(x, t), "how fast"), (lambda d, x, t: d(x, t) - x, "distance left"),
-    (lambda d, x, t: (x - d(x, t)) / (1 - t), "sign"),
-    (lambda d, x, t: (d(x, t) - x) / t if t else (d(x, t) - x), "time that has passed"), (lambda d, x, t: 3 * x, "differs"),
-    (lambda d, x, t: d(x, t) - (x - t * d(x, t)), "not eps"), (lambda d, x, t: None, "x's shape"),
-])
+@pytest.mark.parametrize(
+    "velocity, words",
+    [
+        (lambda d, x, t: d(x, t), "how fast"),
+        (lambda d, x, t: d(x, t) - x, "distance left"),
+        (lambda d, x, t: (x - d(x, t)) / (1 - t), "sign"),
+        (lambda d, x, t: (d(x, t) - x) / t if t else (d(x, t) - x), "time that has passed"),
+        (lambda d, x, t: 3 * x, "differs"),
+        (lambda d, x, t: d(x, t) - (x - t * d(x, t)), "not eps"),
+        (lambda d, x, t: None, "x's shape"),
+    ],
+)
 def test_velocity_from_a_denoiser_wrong(capsys, velocity, words):
     refused(capsys, "03.4", lambda denoise: lambda x, tau: velocity(denoise, x, tau), words)
 
@@ -85,7 +123,13 @@ def test_velocity_from_a_denoiser_right(capsys):
 
 def test_odds(capsys):
     assert check("03.5", 0.25) and check("03.5", torch.tensor(0.243))
-    for answer, words in [(0.5, "even mixture"), (0.75, "on the right"), (0.0, "winner"), (0.4, "not the share"), (25, "between 0 and 1")]:
+    for answer, words in [
+        (0.5, "even mixture"),
+        (0.75, "on the right"),
+        (0.0, "winner"),
+        (0.4, "not the share"),
+        (25, "between 0 and 1"),
+    ]:
         refused(capsys, "03.5", answer, words)
 
 

@@ -16,28 +16,52 @@ def refused(capsys, number, answer, *words):
 
 def test_half_a_step(capsys):
     assert check("04.1", (0.5, -0.5))
-    for answer, words in [((0, 0), "length 1/2"), ((1, -1), "where it starts"), ((1.5, -1.5), "sign"), ((1.41, -1.41), "a mode"),
-                          ((0.3, 0.1), "take half"), ((1.1168, -1.1168), "both steps"), (0.5, "two numbers")]:
+    for answer, words in [
+        ((0, 0), "length 1/2"),
+        ((1, -1), "where it starts"),
+        ((1.5, -1.5), "sign"),
+        ((1.41, -1.41), "a mode"),
+        ((0.3, 0.1), "take half"),
+        ((1.1168, -1.1168), "both steps"),
+        (0.5, "two numbers"),
+    ]:
         refused(capsys, "04.1", answer, words)
 
 
-@pytest.mark.parametrize("function, words", [
-    (lambda e, m, s: torch.full_like(e, m), "one Euler step"), (lambda e, m, s: m, "one Euler step"), (lambda e, m, s: m + e, "width of 1"),
-    (lambda e, m, s: m + s**2 * e, "variance"), (lambda e, m, s: m - s * e, "mirrors"), (lambda e, m, s: 0 * e, "check it"),
-])
+@pytest.mark.parametrize(
+    "function, words",
+    [
+        (lambda e, m, s: torch.full_like(e, m), "one Euler step"),
+        (lambda e, m, s: m, "one Euler step"),
+        (lambda e, m, s: m + e, "width of 1"),
+        (lambda e, m, s: m + s**2 * e, "variance"),
+        (lambda e, m, s: m - s * e, "mirrors"),
+        (lambda e, m, s: 0 * e, "check it"),
+    ],
+)
 def test_endpoint_wrong(capsys, function, words):
     refused(capsys, "04.2", function, words)
 
 
 def test_endpoint_right():
     assert check("04.2", lambda noise, mean, std: mean + std * noise)
-    assert check("04.2", lambda noise, mean, std: noise.mul_(std).add_(mean))  # in place: odd, but right
+    assert check(
+        "04.2", lambda noise, mean, std: noise.mul_(std).add_(mean)
+    )  # in place: odd, but right
 
 
 def test_orders(capsys):
     assert check("04.3", (100, 100))
-    for answer, words in [((32, 100), "first order"), ((1000, 100), "hundredth"), ((20, 100), "a tenth"), ((100, 10), "Euler's factor"),
-                          ((100, 5), "1/n^2"), ((100, 0.01), "what remains"), ((100, 25), "two evaluations"), (100, "two numbers")]:
+    for answer, words in [
+        ((32, 100), "first order"),
+        ((1000, 100), "hundredth"),
+        ((20, 100), "a tenth"),
+        ((100, 10), "Euler's factor"),
+        ((100, 5), "1/n^2"),
+        ((100, 0.01), "what remains"),
+        ((100, 25), "two evaluations"),
+        (100, "two numbers"),
+    ]:
         refused(capsys, "04.3", answer, words)
 
 
@@ -84,10 +108,14 @@ def first_step_only(velocity, x, taus):
 def test_euler_on_a_grid(capsys):
     assert check("04.4", grid_euler) and check("04.4", grid_euler_in_place)
     for answer, words in [
-        (even_lengths, "difference of two"), (even_times, "taus[i]"), (at_the_end, "at the start of each step"),
-        (one_too_many, "even grid"), (lambda v, x, t: flow.euler(v, x, len(t) - 1), "whatever the grid says"),
+        (even_lengths, "difference of two"),
+        (even_times, "taus[i]"),
+        (at_the_end, "at the start of each step"),
+        (one_too_many, "even grid"),
+        (lambda v, x, t: flow.euler(v, x, len(t) - 1), "whatever the grid says"),
         (first_step_only, "inside the loop"),
-        (lambda v, x, t: flow.euler(v, x, 10, path=True), "whole path"), (lambda v, x, t: None, "points at tau = 1"),
+        (lambda v, x, t: flow.euler(v, x, 10, path=True), "whole path"),
+        (lambda v, x, t: None, "points at tau = 1"),
     ]:
         refused(capsys, "04.4", answer, words)
 

@@ -12,7 +12,9 @@ def sample(model, observation, noise, steps, again=False, times=lambda i, n: i /
     encoded, x = model.encode(observation), noise
     for i in range(steps):
         encoded = model.encode(observation) if again else encoded
-        time = time_embedding(torch.tensor([times(i, steps)], dtype=torch.float64), model.config.action_expert.width)
+        time = time_embedding(
+            torch.tensor([times(i, steps)], dtype=torch.float64), model.config.action_expert.width
+        )
         x = x + (step or 1 / steps) * model.decode(encoded, observation.state, x, time)
     return x
 
@@ -23,7 +25,11 @@ def without_cache(model, observation, noise, steps):
 
 RIGHT = {
     "05.1": [[0, 1, 2, 3, 3, 3, 4, 5, 6, 7], torch.tensor([0, 1, 2, 3, -1, -1, 4, 5, 6, 7])],
-    "05.2": [[0, 0, 0, 0, 1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 1, 1, 1, 1, 1, 1], torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])],
+    "05.2": [
+        [0, 0, 0, 0, 1, 1, 1, 1, 1, 1],
+        [1, 0, 0, 0, 1, 1, 1, 1, 1, 1],
+        torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1, 1]),
+    ],
     "05.3": [(1326, 8670), [1326, 8670]],
     "05.4": [sample],
     "05.5": [109_056_000, 109_056_000.0],
@@ -53,7 +59,11 @@ WRONG = [
     ("05.4", without_cache, "You encoded it 4 times"),
     ("05.4", lambda model, o, noise, n: model.encode(o) and noise, "you asked 0 times"),
     ("05.4", lambda model, o, noise, n: noise, "use model.encode and model.decode"),
-    ("05.4", lambda model, o, noise, n: model.sample_actions(o, noise, steps=n), "use model.encode and model.decode"),
+    (
+        "05.4",
+        lambda model, o, noise, n: model.sample_actions(o, noise, steps=n),
+        "use model.encode and model.decode",
+    ),
     ("05.4", lambda *args: sample(*args, again=True), "You encoded it 5 times"),
     ("05.4", lambda *args: sample(*args, times=lambda i, n: (i + 1) / n), "your first tau is 1/4"),
     ("05.4", lambda *args: sample(*args, times=lambda i, n: 1 - i / n), "runs down from 1"),
@@ -70,7 +80,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("number, answer", [(n, a) for n, answers in RIGHT.items() for a in answers])
+@pytest.mark.parametrize(
+    "number, answer", [(n, a) for n, answers in RIGHT.items() for a in answers]
+)
 def test_right_answers_pass(number, answer, capsys):
     assert check(number, answer), capsys.readouterr().out
 
@@ -88,7 +100,9 @@ def test_the_idle_parameters_are_those_without_a_gradient():
     model, observation, noise = tiny()
     model.loss(observation, noise, noise=-noise, tau=torch.tensor([0.2, 0.7])).backward()
     idle = {name: p for name, p in model.named_parameters() if p.grad is None}
-    last_layer = [f"layers.1.{part}" for part in ("attention_out", "mlp_norm", "gate", "up", "down")]
+    last_layer = [
+        f"layers.1.{part}" for part in ("attention_out", "mlp_norm", "gate", "up", "down")
+    ]
     assert set(idle) == {f"experts.vlm.{name}.weight" for name in ("norm", *last_layer)}
     last = model.experts.vlm.layers[1].qkv.weight.grad
     assert not last[:16].any() and last[16:].any()  # 2 heads of 8: the queries' rows

@@ -14,7 +14,9 @@ FLOATS = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 
 def pair(dtype=torch.float32, shape=(B, H, D), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(2))
+    return tuple(
+        torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(2)
+    )
 
 
 # ---------------------------------------------------------------- the path
@@ -30,7 +32,9 @@ def test_the_path_starts_at_the_noise_and_ends_at_the_action(dtype, as_batch):
         assert result.dtype == dtype and torch.equal(result, expected)
 
 
-@pytest.mark.parametrize("tau", [0, 1, 0.25, *(torch.tensor(0.25, dtype=dtype) for dtype in FLOATS)])
+@pytest.mark.parametrize(
+    "tau", [0, 1, 0.25, *(torch.tensor(0.25, dtype=dtype) for dtype in FLOATS)]
+)
 def test_a_scalar_tau_is_the_same_tau_for_everyone(tau):
     actions, noise = pair()
     result = flow.interpolate(actions, noise, tau)
@@ -45,7 +49,9 @@ def test_a_batch_of_taus_gives_every_item_its_own(tau_dtype, shape):
     tau = torch.tensor([0.0, 0.125, 0.5, 0.75, 1.0], dtype=tau_dtype)
     result = flow.interpolate(actions, noise, tau)
     for i in range(B):
-        torch.testing.assert_close(result[i], tau[i].item() * actions[i] + (1 - tau[i].item()) * noise[i])
+        torch.testing.assert_close(
+            result[i], tau[i].item() * actions[i] + (1 - tau[i].item()) * noise[i]
+        )
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -79,15 +85,21 @@ def test_the_derivative_of_the_path_is_the_target_at_every_tau(shape):
     for value in torch.linspace(0.001, 0.999, 23, dtype=torch.float64):
         tau = value.repeat(B).requires_grad_()
         path = flow.interpolate(actions, noise, tau)
-        for index in torch.cartesian_prod(*map(torch.arange, shape[1:])).reshape(-1, len(shape) - 1):
-            (slope,) = torch.autograd.grad(path[(slice(None), *index)].sum(), tau, retain_graph=True)
+        for index in torch.cartesian_prod(*map(torch.arange, shape[1:])).reshape(
+            -1, len(shape) - 1
+        ):
+            (slope,) = torch.autograd.grad(
+                path[(slice(None), *index)].sum(), tau, retain_graph=True
+            )
             torch.testing.assert_close(slope, target[(slice(None), *index)], atol=1e-6, rtol=0)
 
 
 def test_the_derivative_holds_for_a_scalar_tau_and_in_float32():
     actions, noise = pair()
     tau = torch.tensor(0.3, requires_grad=True)
-    _, slope = torch.autograd.functional.jvp(lambda t: flow.interpolate(actions, noise, t), tau, torch.ones_like(tau))
+    _, slope = torch.autograd.functional.jvp(
+        lambda t: flow.interpolate(actions, noise, t), tau, torch.ones_like(tau)
+    )
     torch.testing.assert_close(slope, flow.velocity_target(actions, noise), atol=1e-6, rtol=0)
 
 
@@ -107,7 +119,11 @@ def test_tau_follows_the_papers_beta():
 def test_the_likely_mistakes_in_the_beta_would_be_seen():
     """The same test refuses Beta(1, 1.5), the other direction of time, and a uniform tau."""
     tau = flow.sample_tau(50_000, torch.Generator().manual_seed(0)).double().numpy()
-    for wrong in (stats.beta(1, 1.5).cdf, lambda x: stats.beta(1.5, 1).sf(1 - x), stats.uniform.cdf):
+    for wrong in (
+        stats.beta(1, 1.5).cdf,
+        lambda x: stats.beta(1.5, 1).sf(1 - x),
+        stats.uniform.cdf,
+    ):
         assert stats.kstest((0.999 - tau) / 0.999, wrong).pvalue < 1e-6
 
 
@@ -138,13 +154,17 @@ def naive_loss(velocity, actions, noise, mask=None):
             if mask is not None and not mask[b, h]:
                 continue
             for d in range(actions.shape[2]):
-                total += (velocity[b, h, d].item() - (actions[b, h, d].item() - noise[b, h, d].item())) ** 2
+                total += (
+                    velocity[b, h, d].item() - (actions[b, h, d].item() - noise[b, h, d].item())
+                ) ** 2
                 count += 1
     return total / count
 
 
 def ragged_mask():
-    return torch.arange(H) < torch.tensor([7, 3, 1, 0, 5])[:, None]  # (B, H), one item without any real step
+    return (
+        torch.arange(H) < torch.tensor([7, 3, 1, 0, 5])[:, None]
+    )  # (B, H), one item without any real step
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
@@ -167,7 +187,9 @@ def test_unreduced_is_zero_where_padded_and_averages_to_the_mean():
     torch.testing.assert_close(each, (velocity - (actions - noise)) ** 2)
     padded = flow.loss(velocity, actions, noise, mask, reduction="none")
     assert torch.equal(padded[mask], each[mask]) and (padded[~mask] == 0).all()
-    torch.testing.assert_close(padded.sum() / (mask.sum() * D), flow.loss(velocity, actions, noise, mask))
+    torch.testing.assert_close(
+        padded.sum() / (mask.sum() * D), flow.loss(velocity, actions, noise, mask)
+    )
     torch.testing.assert_close(flow.loss(velocity, actions, noise), each.mean())
 
 
@@ -175,13 +197,18 @@ def test_a_mask_of_ones_of_any_dtype_changes_nothing():
     actions, noise = pair()
     velocity, _ = pair(seed=1)
     for dtype in (torch.bool, torch.int64, torch.float32):
-        torch.testing.assert_close(flow.loss(velocity, actions, noise, torch.ones(B, H, dtype=dtype)), flow.loss(velocity, actions, noise))
+        torch.testing.assert_close(
+            flow.loss(velocity, actions, noise, torch.ones(B, H, dtype=dtype)),
+            flow.loss(velocity, actions, noise),
+        )
 
 
 def test_the_true_velocity_has_no_loss_and_the_misprinted_sign_has():
     actions, noise = pair()
     assert flow.loss(flow.velocity_target(actions, noise), actions, noise) == 0
-    assert flow.loss(noise - actions, actions, noise) == pytest.approx(4 * (actions - noise).square().mean().item(), rel=1e-5)
+    assert flow.loss(noise - actions, actions, noise) == pytest.approx(
+        4 * (actions - noise).square().mean().item(), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("garbage", [1e6, 1e30, float("inf"), float("nan")])
@@ -204,9 +231,13 @@ def test_padding_has_no_influence_on_the_loss_or_its_gradient(garbage):
 
 def test_the_loss_takes_points_and_a_network_in_half_precision():
     actions, noise = pair(shape=(B, D))
-    assert flow.loss(actions, actions, noise, torch.tensor([1, 1, 0, 0, 0])) == pytest.approx(noise[:2].square().mean().item(), rel=1e-5)
+    assert flow.loss(actions, actions, noise, torch.tensor([1, 1, 0, 0, 0])) == pytest.approx(
+        noise[:2].square().mean().item(), rel=1e-5
+    )
     value = flow.loss(torch.zeros(B, D, dtype=torch.bfloat16), actions, noise)
-    assert value.dtype == torch.float32 and value.item() == pytest.approx((actions - noise).square().mean().item(), rel=1e-6)
+    assert value.dtype == torch.float32 and value.item() == pytest.approx(
+        (actions - noise).square().mean().item(), rel=1e-6
+    )
 
 
 # ---------------------------------------------------------------- Euler
@@ -217,7 +248,9 @@ def test_the_loss_takes_points_and_a_network_in_half_precision():
 def test_a_constant_field_is_integrated_exactly_in_any_number_of_steps(steps, shape):
     actions, noise = pair(torch.float64, shape)
     target = flow.velocity_target(actions, noise)
-    torch.testing.assert_close(flow.euler(lambda x, tau: target, noise, steps), actions, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        flow.euler(lambda x, tau: target, noise, steps), actions, atol=1e-12, rtol=0
+    )
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -270,13 +303,26 @@ def test_an_accelerator_gives_what_the_cpu_gives():
     device = torch.accelerator.current_accelerator()
     actions, noise = pair()
     there = actions.to(device), noise.to(device)
-    for tau in (0.3, torch.tensor(0.3), torch.linspace(0, 1, B), torch.linspace(0, 1, B, device=device)):
+    for tau in (
+        0.3,
+        torch.tensor(0.3),
+        torch.linspace(0, 1, B),
+        torch.linspace(0, 1, B, device=device),
+    ):
         moved = flow.interpolate(*there, tau)
         assert moved.device == there[0].device
-        torch.testing.assert_close(moved.cpu(), flow.interpolate(actions, noise, tau.cpu() if torch.is_tensor(tau) else tau))
+        torch.testing.assert_close(
+            moved.cpu(),
+            flow.interpolate(actions, noise, tau.cpu() if torch.is_tensor(tau) else tau),
+        )
     mask = ragged_mask()
-    torch.testing.assert_close(flow.loss(there[0], *there, mask.to(device)).cpu(), flow.loss(actions, actions, noise, mask))
-    torch.testing.assert_close(flow.euler(lambda x, tau: x * (1 - tau), there[1]).cpu(), flow.euler(lambda x, tau: x * (1 - tau), noise))
+    torch.testing.assert_close(
+        flow.loss(there[0], *there, mask.to(device)).cpu(), flow.loss(actions, actions, noise, mask)
+    )
+    torch.testing.assert_close(
+        flow.euler(lambda x, tau: x * (1 - tau), there[1]).cpu(),
+        flow.euler(lambda x, tau: x * (1 - tau), noise),
+    )
     assert flow.sample_tau(4, device=device).device == there[0].device
 
 
@@ -292,32 +338,71 @@ infinite[0, 0, 1] = float("inf")
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: flow.interpolate(a, e[:, :-1], 0.5), r"actions have shape \(5, 7, 3\), noise \(5, 6, 3\)"),
-        (lambda: flow.interpolate(a, e, torch.rand(B - 1)), r"tau has shape \(4,\), expected a scalar or \(5,\)"),
-        (lambda: flow.interpolate(a, e, torch.rand(1)), r"tau has shape \(1,\), expected a scalar or \(5,\)"),
+        (
+            lambda: flow.interpolate(a, e[:, :-1], 0.5),
+            r"actions have shape \(5, 7, 3\), noise \(5, 6, 3\)",
+        ),
+        (
+            lambda: flow.interpolate(a, e, torch.rand(B - 1)),
+            r"tau has shape \(4,\), expected a scalar or \(5,\)",
+        ),
+        (
+            lambda: flow.interpolate(a, e, torch.rand(1)),
+            r"tau has shape \(1,\), expected a scalar or \(5,\)",
+        ),
         (lambda: flow.interpolate(a, e, torch.rand(B, 1)), r"tau has shape \(5, 1\)"),
         (lambda: flow.interpolate(a, e, 1.5), r"tau must lie in \[0, 1\].*got 1\.5"),
         (lambda: flow.interpolate(a, e, -1e-3), r"tau must lie in \[0, 1\].*got -0\.001"),
-        (lambda: flow.interpolate(a, e, torch.tensor([0, 0, 0, 0, 1.2])), r"tau must lie in \[0, 1\].*got 0 … 1\.2"),
+        (
+            lambda: flow.interpolate(a, e, torch.tensor([0, 0, 0, 0, 1.2])),
+            r"tau must lie in \[0, 1\].*got 0 … 1\.2",
+        ),
         (lambda: flow.interpolate(a, e, float("nan")), r"tau must lie in \[0, 1\].*nan"),
-        (lambda: flow.interpolate(bad, e, 0.5), r"actions holds a NaN or an infinity, first at index \[1, 2, 0\]"),
-        (lambda: flow.interpolate(a, infinite, 0.5), r"noise holds a NaN or an infinity, first at index \[0, 0, 1\]"),
-        (lambda: flow.interpolate(a.long(), e, 0.5), "actions must be a floating-point tensor, not torch.int64"),
+        (
+            lambda: flow.interpolate(bad, e, 0.5),
+            r"actions holds a NaN or an infinity, first at index \[1, 2, 0\]",
+        ),
+        (
+            lambda: flow.interpolate(a, infinite, 0.5),
+            r"noise holds a NaN or an infinity, first at index \[0, 0, 1\]",
+        ),
+        (
+            lambda: flow.interpolate(a.long(), e, 0.5),
+            "actions must be a floating-point tensor, not torch.int64",
+        ),
         (lambda: flow.interpolate(a, e.to("meta"), 0.5), "actions are on cpu, noise on meta"),
-        (lambda: flow.velocity_target(a, e[:-1]), r"actions have shape \(5, 7, 3\), noise \(4, 7, 3\)"),
+        (
+            lambda: flow.velocity_target(a, e[:-1]),
+            r"actions have shape \(5, 7, 3\), noise \(4, 7, 3\)",
+        ),
         (lambda: flow.velocity_target(a, bad), "noise holds a NaN"),
         (lambda: flow.loss(a[:, :1], a, e), r"velocity has shape \(5, 1, 3\), actions \(5, 7, 3\)"),
         (lambda: flow.loss(a, a, e[:1]), r"actions have shape \(5, 7, 3\), noise \(1, 7, 3\)"),
-        (lambda: flow.loss(a, a, e, reduction="sum"), "reduction is \"mean\" or \"none\", not 'sum'"),
+        (lambda: flow.loss(a, a, e, reduction="sum"), 'reduction is "mean" or "none", not \'sum\''),
         (lambda: flow.loss(a, a, e, torch.ones(B)), r"mask has shape \(5,\), expected \(5, 7\)"),
-        (lambda: flow.loss(a, a, e, torch.ones(B, H, D)), r"mask has shape \(5, 7, 3\), expected \(5, 7\)"),
+        (
+            lambda: flow.loss(a, a, e, torch.ones(B, H, D)),
+            r"mask has shape \(5, 7, 3\), expected \(5, 7\)",
+        ),
         (lambda: flow.loss(a, a, e, torch.zeros(B, H, dtype=torch.bool)), "no step as real"),
         (lambda: flow.loss(a, bad, e), "actions holds a NaN"),
-        (lambda: flow.euler(lambda x, tau: x, e, 0), "steps must be a whole number of at least 1, not 0"),
-        (lambda: flow.euler(lambda x, tau: x, e, -3), "steps must be a whole number of at least 1, not -3"),
-        (lambda: flow.euler(lambda x, tau: x, e, 2.5), "steps must be a whole number of at least 1, not 2.5"),
+        (
+            lambda: flow.euler(lambda x, tau: x, e, 0),
+            "steps must be a whole number of at least 1, not 0",
+        ),
+        (
+            lambda: flow.euler(lambda x, tau: x, e, -3),
+            "steps must be a whole number of at least 1, not -3",
+        ),
+        (
+            lambda: flow.euler(lambda x, tau: x, e, 2.5),
+            "steps must be a whole number of at least 1, not 2.5",
+        ),
         (lambda: flow.euler(lambda x, tau: x, bad), "noise holds a NaN"),
-        (lambda: flow.euler(lambda x, tau: x[:1], e), r"velocity returned shape \(1, 7, 3\) for points of shape \(5, 7, 3\)"),
+        (
+            lambda: flow.euler(lambda x, tau: x[:1], e),
+            r"velocity returned shape \(1, 7, 3\) for points of shape \(5, 7, 3\)",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):

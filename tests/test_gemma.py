@@ -41,7 +41,9 @@ def run(model: TwoExperts, prefix, suffix, allowed, positions):
     p = prefix.shape[1]
     out, cache = model.prefix(prefix, allowed[:, :p, :p], positions[:, :p], output=True)
     table = rotary_table(positions[:, p:], model.head_dim)
-    return out, model.suffix(suffix, attention_bias(allowed[:, p:], suffix.dtype, model.group), table, cache)
+    return out, model.suffix(
+        suffix, attention_bias(allowed[:, p:], suffix.dtype, model.group), table, cache
+    )
 
 
 # ---------------------------------------------------------------- the two experts
@@ -68,7 +70,13 @@ def test_the_last_layers_prefix_output_is_computed_only_on_request(monkeypatch):
     model, (prefix, _, allowed, positions) = experts(), tokens()
     asked, cache = model.prefix(prefix, allowed[:, :P, :P], positions[:, :P], output=True)
     finished = []
-    monkeypatch.setattr(Layer, "finish", lambda self, x, attended, finish=Layer.finish: finished.append(1) or finish(self, x, attended))
+    monkeypatch.setattr(
+        Layer,
+        "finish",
+        lambda self, x, attended, finish=Layer.finish: (
+            finished.append(1) or finish(self, x, attended)
+        ),
+    )
     nothing, same = model.prefix(prefix, allowed[:, :P, :P], positions[:, :P])
     assert asked.shape == prefix.shape and nothing is None and len(finished) == VLM.depth - 1
     for (k, v), (other_k, other_v) in zip(cache, same, strict=True):
@@ -82,10 +90,17 @@ def test_the_cache_does_not_grow():
     model, (prefix, suffix, allowed, positions) = experts(), tokens()
     _, cache = model.prefix(prefix, allowed[:, :P, :P], positions[:, :P])
     before = [(k.clone(), v.clone()) for k, v in cache]
-    bias, table = attention_bias(allowed[:, P:], suffix.dtype, model.group), rotary_table(positions[:, P:], model.head_dim)
+    bias, table = (
+        attention_bias(allowed[:, P:], suffix.dtype, model.group),
+        rotary_table(positions[:, P:], model.head_dim),
+    )
     first, second = (model.suffix(suffix, bias, table, cache) for _ in range(2))
     assert torch.equal(first, second) and len(cache) == VLM.depth
-    assert all(torch.equal(a, b) for pair, old in zip(cache, before, strict=True) for a, b in zip(pair, old, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for pair, old in zip(cache, before, strict=True)
+        for a, b in zip(pair, old, strict=True)
+    )
 
 
 def test_activation_checkpointing_changes_no_gradient():
@@ -103,7 +118,10 @@ def test_activation_checkpointing_changes_no_gradient():
 def test_experts_that_cannot_attend_jointly_are_refused():
     for name, value in dict(depth=2, num_heads=8, num_kv_heads=4, head_dim=16).items():
         other = ExpertConfig(width=16, mlp_dim=20, **(SIZES | {name: value}))
-        with pytest.raises(ValueError, match=f"attend jointly, but {name} is {SIZES[name]} in the VLM and {value} in the action expert"):
+        with pytest.raises(
+            ValueError,
+            match=f"attend jointly, but {name} is {SIZES[name]} in the VLM and {value} in the action expert",
+        ):
             TwoExperts(VLM, other)
 
 
@@ -111,11 +129,14 @@ def test_experts_that_cannot_attend_jointly_are_refused():
     "change, message",
     [
         (dict(num_kv_heads=3), "4 heads cannot share 3 kv heads evenly"),
-        (dict(head_dim=7), "must be even"), (dict(width=15), "must be even"),
-        (dict(depth=0), "ExpertConfig.depth must be a positive integer, not 0"), (dict(mlp_dim=2.0), "mlp_dim must be a positive integer"),
-        (dict(num_heads=-4), "num_heads"), (dict(width="16"), "width"),
+        (dict(head_dim=7), "must be even"),
+        (dict(width=15), "must be even"),
+        (dict(depth=0), "ExpertConfig.depth must be a positive integer, not 0"),
+        (dict(mlp_dim=2.0), "mlp_dim must be a positive integer"),
+        (dict(num_heads=-4), "num_heads"),
+        (dict(width="16"), "width"),
     ],
-)  # fmt: skip
+)
 def test_impossible_sizes_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         ExpertConfig(**(dict(width=16, mlp_dim=20, **SIZES) | change))
@@ -129,7 +150,9 @@ def test_rms_norm_scales_by_one_plus_weight(dtype):
     norm = RMSNorm(6).to(dtype)
     x = torch.randn(3, 6, generator=torch.Generator().manual_seed(0)).to(dtype) * 50
     assert norm(x).dtype == dtype
-    assert norm(x).double().pow(2).mean(-1).sub(1).abs().max() < (1e-2 if dtype == torch.bfloat16 else 1e-5)
+    assert norm(x).double().pow(2).mean(-1).sub(1).abs().max() < (
+        1e-2 if dtype == torch.bfloat16 else 1e-5
+    )
     norm.weight.data.fill_(-1)
     assert not norm(x).any()
     norm.weight.data.zero_()
@@ -141,19 +164,31 @@ def test_rotary_turns_pairs_by_position():
     turned = rotate(x, rotary_table(torch.tensor([[0, 1, 100]]), 4))
     torch.testing.assert_close(turned[:, :, 0], x[:, :, 0])  # position 0: not at all
     torch.testing.assert_close(turned.norm(dim=-1), x.norm(dim=-1), rtol=1e-6, atol=0)
-    a, b = x[0, 0, 2, 0], x[0, 0, 2, 2]  # the first pair is (x_0, x_{E/2}) and turns by the position itself, in radians
+    a, b = (
+        x[0, 0, 2, 0],
+        x[0, 0, 2, 2],
+    )  # the first pair is (x_0, x_{E/2}) and turns by the position itself, in radians
     c, s = math.cos(100), math.sin(100)
-    torch.testing.assert_close(turned[0, 0, 2, [0, 2]], torch.stack([a * c - b * s, b * c + a * s]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        turned[0, 0, 2, [0, 2]], torch.stack([a * c - b * s, b * c + a * s]), rtol=0, atol=1e-5
+    )
     a, b = x[0, 0, 2, 1], x[0, 0, 2, 3]  # the second turns 10000^(-1/2) as fast
     c, s = math.cos(1.0), math.sin(1.0)
-    torch.testing.assert_close(turned[0, 0, 2, [1, 3]], torch.stack([a * c - b * s, b * c + a * s]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        turned[0, 0, 2, [1, 3]], torch.stack([a * c - b * s, b * c + a * s]), rtol=0, atol=1e-5
+    )
 
 
 def test_rotary_scores_depend_on_the_distance_only():
-    q, k = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    q, k = torch.randn(
+        2, 1, 1, 1, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
 
     def score(i, j):
-        return (rotate(q, rotary_table(torch.tensor([[i]]), 8)) * rotate(k, rotary_table(torch.tensor([[j]]), 8))).sum()
+        return (
+            rotate(q, rotary_table(torch.tensor([[i]]), 8))
+            * rotate(k, rotary_table(torch.tensor([[j]]), 8))
+        ).sum()
 
     torch.testing.assert_close(score(3, 7), score(13, 17), rtol=0, atol=1e-5)
     assert abs(score(3, 7) - score(7, 3)) > 1e-3

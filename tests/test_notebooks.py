@@ -15,12 +15,18 @@ each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def markdown(path: Path) -> str:
     if path.suffix == ".md":
         return path.read_text()
-    return "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown")
+    return "\n".join(
+        cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
+    )
 
 
 def headings(path: Path) -> set[str]:
     """The anchors that Jupyter makes of a notebook's or a Markdown file's headings."""
-    return {line.lstrip("#").strip().replace(" ", "-") for line in markdown(path).splitlines() if line.startswith("#")}
+    return {
+        line.lstrip("#").strip().replace(" ", "-")
+        for line in markdown(path).splitlines()
+        if line.startswith("#")
+    }
 
 
 @each
@@ -59,7 +65,9 @@ def test_solutions_are_folded_and_answers_left_open(path):
     assert "not tried yet" in str([cell.get("outputs") for cell in cells])
 
 
-@pytest.mark.parametrize("path", [*PATHS, NOTEBOOKS.parent / "README.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*PATHS, NOTEBOOKS.parent / "README.md"], ids=lambda path: path.stem
+)
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", markdown(path)):
         if target.startswith(("http", "attachment:")):
@@ -68,7 +76,9 @@ def test_links_lead_somewhere(path):
         file = path.parent / name if name else path
         assert file.exists(), f"{path.name} links to {target}, which is not there"
         if anchor and file.suffix in (".ipynb", ".md"):
-            assert anchor in headings(file), f"{path.name} links to {target}, but {file.name} has no such heading"
+            assert anchor in headings(file), (
+                f"{path.name} links to {target}, but {file.name} has no such heading"
+            )
 
 
 def test_readme_lists_every_notebook():

@@ -25,14 +25,22 @@ def case(config: Pi0Config = CONFIGS["one kv head"], cameras: int = 2, seed: int
     if cameras:
         observation.image_mask[1, 0] = False
     generator = torch.Generator().manual_seed(seed)
-    return model, observation, torch.randn(3, config.horizon, config.action_dim, generator=generator)
+    return (
+        model,
+        observation,
+        torch.randn(3, config.horizon, config.action_dim, generator=generator),
+    )
 
 
 def double(observation: Observation) -> Observation:
-    return replace(observation, images=observation.images.double(), state=observation.state.double())
+    return replace(
+        observation, images=observation.images.double(), state=observation.state.double()
+    )
 
 
-def gradients(model: Pi0, observation: Observation, actions: torch.Tensor) -> dict[str, torch.Tensor]:
+def gradients(
+    model: Pi0, observation: Observation, actions: torch.Tensor
+) -> dict[str, torch.Tensor]:
     model.zero_grad()
     noise = torch.linspace(-2, 2, actions.numel()).view_as(actions)
     model.loss(observation, actions, noise=noise, tau=torch.tensor([0.1, 0.5, 0.9])).backward()
@@ -48,14 +56,27 @@ def gradients(model: Pi0, observation: Observation, actions: torch.Tensor) -> di
 def test_velocity_and_actions_equal_the_naive_model(name, cameras):
     """The oracle cuts padding and masked cameras out of the sequence: with them in place, masks and positions must amount to the same."""
     model, observation, noise = case(CONFIGS[name], cameras)
-    velocity, actions = model.velocity(observation, noise, 0.3), model.sample_actions(observation, noise=noise, steps=4)
+    velocity, actions = (
+        model.velocity(observation, noise, 0.3),
+        model.sample_actions(observation, noise=noise, steps=4),
+    )
     model.double()
-    expected, sampled = (f(model, double(observation), noise.double(), x) for f, x in ((oracle.velocity, 0.3), (oracle.sample, 4)))
+    expected, sampled = (
+        f(model, double(observation), noise.double(), x)
+        for f, x in ((oracle.velocity, 0.3), (oracle.sample, 4))
+    )
     assert expected.abs().mean() > 0.1
     torch.testing.assert_close(velocity.double(), expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(actions.double(), sampled, rtol=0, atol=1e-5)
-    torch.testing.assert_close(model.velocity(double(observation), noise.double(), 0.3), expected, rtol=0, atol=1e-10)
-    torch.testing.assert_close(model.sample_actions(double(observation), noise=noise.double(), steps=4), sampled, rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        model.velocity(double(observation), noise.double(), 0.3), expected, rtol=0, atol=1e-10
+    )
+    torch.testing.assert_close(
+        model.sample_actions(double(observation), noise=noise.double(), steps=4),
+        sampled,
+        rtol=0,
+        atol=1e-10,
+    )
 
 
 def test_gradients_equal_the_naive_models():
@@ -67,13 +88,17 @@ def test_gradients_equal_the_naive_models():
     model.zero_grad(set_to_none=True)
     oracle.velocity(model, observation, noise, 0.7).sin().sum().backward()
     for name, parameter in model.named_parameters():
-        if ours[name] is None:  # nothing after the last layer's keys and values is computed for the prefix: no gradient there
+        if (
+            ours[name] is None
+        ):  # nothing after the last layer's keys and values is computed for the prefix: no gradient there
             assert name.startswith(("experts.vlm.layers.2.", "experts.vlm.norm")), name
             assert parameter.grad is None or not parameter.grad.any(), name
         else:
             torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-7, atol=1e-9)
     without = {name.removeprefix("experts.vlm.") for name in ours if ours[name] is None}
-    assert without == {"norm.weight"} | {f"layers.2.{part}.weight" for part in ("attention_out", "mlp_norm", "gate", "up", "down")}
+    assert without == {"norm.weight"} | {
+        f"layers.2.{part}.weight" for part in ("attention_out", "mlp_norm", "gate", "up", "down")
+    }
 
 
 @torch.no_grad()
@@ -93,7 +118,9 @@ def test_activation_checkpointing_gives_the_same_gradients():
     plain = gradients(model, observation, actions)
     model.experts.checkpointing = True
     again = gradients(model, observation, actions)
-    assert plain.keys() == again.keys() and all(torch.equal(plain[name], again[name]) for name in plain)
+    assert plain.keys() == again.keys() and all(
+        torch.equal(plain[name], again[name]) for name in plain
+    )
 
 
 @torch.no_grad()
@@ -102,7 +129,9 @@ def test_the_prefix_is_computed_once_whatever_the_number_of_steps(monkeypatch):
     calls = []
     for owner, name in ((gemma.TwoExperts, "prefix"), (gemma.TwoExperts, "suffix")):
         method = getattr(owner, name)
-        monkeypatch.setattr(owner, name, lambda *args, method=method, name=name: calls.append(name) or method(*args))
+        monkeypatch.setattr(
+            owner, name, lambda *args, method=method, name=name: calls.append(name) or method(*args)
+        )
     cached = model.sample_actions(observation, noise=noise, steps=7)
     assert calls == ["prefix"] + ["suffix"] * 7
     naive = flow.euler(lambda x, tau: model.velocity(observation, x, tau), noise, steps=7)
@@ -128,8 +157,12 @@ def test_actions_see_later_actions():
     model, observation, noise = case()
     noise.requires_grad_()
     for i in range(model.config.horizon):
-        (gradient,) = torch.autograd.grad(model.velocity(observation, noise, 0.5)[0, i].sum(), noise)
-        assert (gradient[0].abs().amax(-1) > 1e-6).all(), f"action {i} does not see {gradient[0].abs().amax(-1)}"
+        (gradient,) = torch.autograd.grad(
+            model.velocity(observation, noise, 0.5)[0, i].sum(), noise
+        )
+        assert (gradient[0].abs().amax(-1) > 1e-6).all(), (
+            f"action {i} does not see {gradient[0].abs().amax(-1)}"
+        )
         assert not gradient[1:].any()  # and never another item of the batch
 
 
@@ -147,7 +180,11 @@ def test_who_influences_whom():
         allowed, positions = block_mask(starts, valid), valid.cumsum(1) - 1
         out, _ = model.experts.prefix(prefix, allowed[:, :p, :p], positions[:, :p], output=True)
         cache, bias, table = model.encode(observation)
-        suffix = model.embed_suffix(observation.state, noise, time_embedding(torch.tensor([0.5]), model.config.action_expert.width))
+        suffix = model.embed_suffix(
+            observation.state,
+            noise,
+            time_embedding(torch.tensor([0.5]), model.config.action_expert.width),
+        )
         suffix = model.experts.suffix(suffix, bias, table, cache)
         return out[0], suffix[0, :1], suffix[0, 1:]
 
@@ -169,9 +206,16 @@ def test_positions_skip_padding():
     """Padding at the end of the text, or none: the suffix continues the prefix either way, and text of any padded length is the same."""
     model, observation, noise = case()
     observation.token_mask[:, 3:] = False
-    short = replace(observation, tokens=observation.tokens[:, :3], token_mask=observation.token_mask[:, :3])
+    short = replace(
+        observation, tokens=observation.tokens[:, :3], token_mask=observation.token_mask[:, :3]
+    )
     with torch.no_grad():
-        torch.testing.assert_close(model.velocity(observation, noise, 0.5), model.velocity(short, noise, 0.5), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            model.velocity(observation, noise, 0.5),
+            model.velocity(short, noise, 0.5),
+            rtol=0,
+            atol=1e-6,
+        )
 
 
 @torch.no_grad()
@@ -180,8 +224,12 @@ def test_language_is_scaled_once_and_images_not_at_all():
     observation.image_mask[:] = True
     prefix, _ = model.embed_prefix(observation)
     n = model.config.vision.tokens
-    torch.testing.assert_close(prefix[:, :n], model.projector(model.vision(observation.images[:, 0]).last_hidden_state))
-    torch.testing.assert_close(prefix[0, n:], model.embedding.weight[observation.tokens[0]] * model.config.vlm.width**0.5)
+    torch.testing.assert_close(
+        prefix[:, :n], model.projector(model.vision(observation.images[:, 0]).last_hidden_state)
+    )
+    torch.testing.assert_close(
+        prefix[0, n:], model.embedding.weight[observation.tokens[0]] * model.config.vlm.width**0.5
+    )
 
 
 # ---------------------------------------------------------------- masked cameras and padded tokens
@@ -190,12 +238,19 @@ def test_language_is_scaled_once_and_images_not_at_all():
 @pytest.mark.parametrize("garbage", [0.0, 1e30, float("inf"), float("nan")])
 def test_what_is_masked_has_no_influence(garbage):
     model, observation, actions = case()
-    dirty = replace(observation, images=observation.images.clone(), tokens=observation.tokens.clone())
+    dirty = replace(
+        observation, images=observation.images.clone(), tokens=observation.tokens.clone()
+    )
     dirty.images[1, 0] = garbage
     dirty.tokens[1, 2:] = model.config.vocab_size - 1
     with torch.no_grad():
-        assert torch.equal(model.velocity(observation, actions, 0.5), model.velocity(dirty, actions, 0.5))
-        assert torch.equal(model.sample_actions(observation, noise=actions), model.sample_actions(dirty, noise=actions))
+        assert torch.equal(
+            model.velocity(observation, actions, 0.5), model.velocity(dirty, actions, 0.5)
+        )
+        assert torch.equal(
+            model.sample_actions(observation, noise=actions),
+            model.sample_actions(dirty, noise=actions),
+        )
     clean, other = gradients(model, observation, actions), gradients(model, dirty, actions)
     assert clean.keys() == other.keys()
     for name in clean:
@@ -219,7 +274,9 @@ def test_everything_masked_still_acts_on_the_state():
     observation.image_mask[:], observation.token_mask[:] = False, False
     velocity = model.velocity(observation, noise, 0.5)
     assert velocity.isfinite().all()
-    assert not torch.equal(velocity, model.velocity(replace(observation, state=observation.state + 1), noise, 0.5))
+    assert not torch.equal(
+        velocity, model.velocity(replace(observation, state=observation.state + 1), noise, 0.5)
+    )
 
 
 @torch.no_grad()
@@ -236,9 +293,16 @@ def test_items_of_a_batch_do_not_mix():
     model, observation, noise = case()
     tau, order = torch.tensor([0.1, 0.5, 0.9]), [2, 0, 1]
     velocity = model.velocity(observation, noise, tau)
-    torch.testing.assert_close(model.velocity(observation[order], noise[order], tau[order]), velocity[order], rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        model.velocity(observation[order], noise[order], tau[order]),
+        velocity[order],
+        rtol=0,
+        atol=1e-6,
+    )
     for i in range(3):
-        torch.testing.assert_close(model.velocity(observation[[i]], noise[[i]], tau[i]), velocity[[i]], rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            model.velocity(observation[[i]], noise[[i]], tau[i]), velocity[[i]], rtol=0, atol=1e-6
+        )
 
 
 def test_padded_actions_do_not_count_in_the_loss():
@@ -249,7 +313,9 @@ def test_padded_actions_do_not_count_in_the_loss():
     per_entry = model.loss(observation, actions, reduction="none", **given)
     masked = model.loss(observation, actions, action_mask=mask, reduction="none", **given)
     assert torch.equal(masked[mask], per_entry[mask]) and not masked[~mask].any()
-    torch.testing.assert_close(model.loss(observation, actions, action_mask=mask, **given), per_entry[mask].mean())
+    torch.testing.assert_close(
+        model.loss(observation, actions, action_mask=mask, **given), per_entry[mask].mean()
+    )
 
 
 # ---------------------------------------------------------------- time, noise, seeds
@@ -261,8 +327,12 @@ def test_time_embedding_formula_and_dtype():
     assert embedding.dtype == torch.float64 and embedding.shape == (3, 8)
     periods = torch.tensor([4e-3, 4e-2, 4e-1, 4.0], dtype=torch.float64)
     expected = 2 * torch.pi * (1 - tau)[:, None] / periods
-    torch.testing.assert_close(embedding, torch.cat([expected.sin(), expected.cos()], dim=1), rtol=0, atol=1e-10)
-    assert torch.equal(embedding[2], torch.tensor([0.0] * 4 + [1.0] * 4, dtype=torch.float64))  # tau = 1, the action, is t = 0
+    torch.testing.assert_close(
+        embedding, torch.cat([expected.sin(), expected.cos()], dim=1), rtol=0, atol=1e-10
+    )
+    assert torch.equal(
+        embedding[2], torch.tensor([0.0] * 4 + [1.0] * 4, dtype=torch.float64)
+    )  # tau = 1, the action, is t = 0
 
 
 @torch.no_grad()
@@ -272,7 +342,9 @@ def test_one_minus_tau_is_formed_in_float64():
     exact = model.velocity(observation, noise, torch.tensor(0.7, dtype=torch.float64))
     assert torch.equal(model.velocity(observation, noise, 0.7), exact)
     assert not torch.equal(model.velocity(observation, noise, torch.tensor(0.7)), exact)
-    assert torch.equal(model.velocity(observation, noise, torch.full((3,), 0.7, dtype=torch.float64)), exact)
+    assert torch.equal(
+        model.velocity(observation, noise, torch.full((3,), 0.7, dtype=torch.float64)), exact
+    )
 
 
 def test_noise_and_tau_come_from_the_generator():
@@ -280,10 +352,14 @@ def test_noise_and_tau_come_from_the_generator():
 
     def draw(seed):
         generator = torch.Generator().manual_seed(seed)
-        return model.loss(observation, actions, generator=generator).item(), model.sample_actions(observation, generator=generator)
+        return model.loss(observation, actions, generator=generator).item(), model.sample_actions(
+            observation, generator=generator
+        )
 
     (loss, chunk), (same_loss, same_chunk), (_, other_chunk) = draw(0), draw(0), draw(1)
-    assert loss == same_loss and torch.equal(chunk, same_chunk) and not torch.equal(chunk, other_chunk)
+    assert (
+        loss == same_loss and torch.equal(chunk, same_chunk) and not torch.equal(chunk, other_chunk)
+    )
     assert not chunk.requires_grad
 
 
@@ -304,13 +380,26 @@ def test_full_size_has_the_released_numbers_of_parameters():
     assert count(model.embedding) == 526_647_296
     assert count(experts.vlm) == 1_981_884_416
     assert count(experts.action) == 311_464_960
-    projections = (model.state_proj, model.action_in_proj, model.action_time_mlp_in, model.action_time_mlp_out, model.action_out_proj)
-    assert sum(map(count, projections)) == 3_248_160 and all(projection.bias is not None for projection in projections)
+    projections = (
+        model.state_proj,
+        model.action_in_proj,
+        model.action_time_mlp_in,
+        model.action_time_mlp_out,
+        model.action_out_proj,
+    )
+    assert sum(map(count, projections)) == 3_248_160 and all(
+        projection.bias is not None for projection in projections
+    )
 
 
 def test_mini_is_mini_and_can_be_changed():
     config = Pi0Config.mini(action_dim=4, state_dim=5, horizon=8, vocab_size=300)
-    assert (config.action_dim, config.state_dim, config.horizon, config.vocab_size) == (4, 5, 8, 300)
+    assert (config.action_dim, config.state_dim, config.horizon, config.vocab_size) == (
+        4,
+        5,
+        8,
+        300,
+    )
     assert 0.8e6 < count(Pi0(Pi0Config.mini())) < 1.6e6
 
 
@@ -338,7 +427,14 @@ def test_impossible_configurations_are_refused():
     with pytest.raises(ValueError, match="no patch of 16 pixels fits into an image of 8"):
         VisionConfig(image_size=8, patch_size=16, width=8, depth=1, num_heads=1, mlp_dim=8)
     with pytest.raises(ValueError, match="divisible by num_heads"):
-        Pi0(replace(config, vision=VisionConfig(image_size=16, patch_size=8, width=8, depth=1, num_heads=3, mlp_dim=8)))
+        Pi0(
+            replace(
+                config,
+                vision=VisionConfig(
+                    image_size=16, patch_size=8, width=8, depth=1, num_heads=3, mlp_dim=8
+                ),
+            )
+        )
     other = ExpertConfig(width=32, mlp_dim=56, depth=2, num_heads=4, num_kv_heads=1, head_dim=16)
     with pytest.raises(ValueError, match="attend jointly, but depth"):
         Pi0(replace(config, action_expert=other))
@@ -350,15 +446,30 @@ def test_impossible_configurations_are_refused():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda o: replace(o, images=o.images[:, :1]), r"images has shape \(3, 1, 3, 20, 20\), this model expects \(3, 2, 3, 20, 20\)"),
+        (
+            lambda o: replace(o, images=o.images[:, :1]),
+            r"images has shape \(3, 1, 3, 20, 20\), this model expects \(3, 2, 3, 20, 20\)",
+        ),
         (lambda o: replace(o, images=o.images[..., :19]), "images has shape"),
         (lambda o: replace(o, images=o.images.permute(0, 1, 3, 4, 2)), "images has shape"),
-        (lambda o: replace(o, images=(o.images * 255).byte()), r"images are torch.uint8, expected floating-point numbers in \[-1, 1\]"),
+        (
+            lambda o: replace(o, images=(o.images * 255).byte()),
+            r"images are torch.uint8, expected floating-point numbers in \[-1, 1\]",
+        ),
         (lambda o: replace(o, image_mask=o.image_mask[:2]), "image_mask has shape"),
-        (lambda o: replace(o, token_mask=o.token_mask[:, :4]), r"token_mask has shape \(3, 4\), this model expects \(3, 6\)"),
+        (
+            lambda o: replace(o, token_mask=o.token_mask[:, :4]),
+            r"token_mask has shape \(3, 4\), this model expects \(3, 6\)",
+        ),
         (lambda o: replace(o, tokens=o.tokens[0]), "tokens has shape"),
-        (lambda o: replace(o, state=o.state[:, :2]), r"state has shape \(3, 2\), this model expects \(3, 3\)"),
-        (lambda o: replace(o, tokens=o.tokens + 60), "is outside the vocabulary of 60: was another tokenizer used"),
+        (
+            lambda o: replace(o, state=o.state[:, :2]),
+            r"state has shape \(3, 2\), this model expects \(3, 3\)",
+        ),
+        (
+            lambda o: replace(o, tokens=o.tokens + 60),
+            "is outside the vocabulary of 60: was another tokenizer used",
+        ),
         (lambda o: replace(o, tokens=-o.tokens), "token -[0-9]+ is outside the vocabulary"),
         (lambda o: replace(o, state=o.state / 0), "state holds a NaN or an infinity"),
         (lambda o: replace(o, images=o.images * float("nan")), "images holds a NaN or an infinity"),
@@ -367,7 +478,11 @@ def test_impossible_configurations_are_refused():
 def test_wrong_observations_are_refused_everywhere(change, message):
     model, observation, actions = case()
     wrong = change(observation)
-    for call in (lambda o: model.velocity(o, actions, 0.5), lambda o: model.loss(o, actions), lambda o: model.sample_actions(o, actions)):
+    for call in (
+        lambda o: model.velocity(o, actions, 0.5),
+        lambda o: model.loss(o, actions),
+        lambda o: model.sample_actions(o, actions),
+    ):
         with pytest.raises(ValueError, match=message):
             call(wrong)
 
@@ -375,19 +490,40 @@ def test_wrong_observations_are_refused_everywhere(change, message):
 def test_wrong_actions_tau_and_steps_are_refused():
     model, observation, actions = case()
     for call, message in [
-        (lambda: model.velocity(observation, actions[:, :5], 0.5), r"noisy_actions has shape \(3, 5, 5\), this model expects \(3, 6, 5\)"),
+        (
+            lambda: model.velocity(observation, actions[:, :5], 0.5),
+            r"noisy_actions has shape \(3, 5, 5\), this model expects \(3, 6, 5\)",
+        ),
         (lambda: model.loss(observation, actions[:2]), r"actions has shape \(2, 6, 5\)"),
         (lambda: model.loss(observation, actions, noise=actions[:2]), "noise"),
         (lambda: model.loss(observation, actions, action_mask=torch.ones(3, 5)), "mask has shape"),
         (lambda: model.sample_actions(observation, noise=actions[..., :4]), "noise has shape"),
-        (lambda: model.velocity(observation, actions, torch.rand(2)), r"tau has shape \(2,\), expected a scalar or \(3,\)"),
+        (
+            lambda: model.velocity(observation, actions, torch.rand(2)),
+            r"tau has shape \(2,\), expected a scalar or \(3,\)",
+        ),
         (lambda: model.velocity(observation, actions, 1.5), r"tau must lie in \[0, 1\]"),
-        (lambda: model.velocity(observation, actions, torch.tensor(-0.1)), r"tau must lie in \[0, 1\]"),
-        (lambda: model.loss(observation, actions, tau=torch.tensor([0.0, 0.5, 2.0])), r"tau must lie in \[0, 1\]"),
+        (
+            lambda: model.velocity(observation, actions, torch.tensor(-0.1)),
+            r"tau must lie in \[0, 1\]",
+        ),
+        (
+            lambda: model.loss(observation, actions, tau=torch.tensor([0.0, 0.5, 2.0])),
+            r"tau must lie in \[0, 1\]",
+        ),
         (lambda: model.loss(observation, actions * float("nan")), "actions holds a NaN"),
-        (lambda: model.sample_actions(observation, noise=actions * float("inf")), "noise holds a NaN or an infinity"),
-        (lambda: model.sample_actions(observation, steps=0), "steps must be a whole number of at least 1, not 0"),
-        (lambda: model.sample_actions(observation, steps=-1), "steps must be a whole number of at least 1, not -1"),
+        (
+            lambda: model.sample_actions(observation, noise=actions * float("inf")),
+            "noise holds a NaN or an infinity",
+        ),
+        (
+            lambda: model.sample_actions(observation, steps=0),
+            "steps must be a whole number of at least 1, not 0",
+        ),
+        (
+            lambda: model.sample_actions(observation, steps=-1),
+            "steps must be a whole number of at least 1, not -1",
+        ),
     ]:
         with pytest.raises(ValueError, match=message):
             call()
@@ -406,11 +542,17 @@ def test_observations_stack_index_and_move():
 def test_compiling_changes_no_number_and_is_used_everywhere():
     config = ref.tiny()
     model, observation = ref.random_pi0(config), ref.random_observation(config)
-    actions, noise = torch.randn(2, 3, config.horizon, config.action_dim, generator=torch.Generator().manual_seed(0))
+    actions, noise = torch.randn(
+        2, 3, config.horizon, config.action_dim, generator=torch.Generator().manual_seed(0)
+    )
 
     def results():
         loss = model.loss(observation, actions, noise=noise, tau=torch.tensor([0.1, 0.5, 0.9]))
-        return [loss, *torch.autograd.grad(loss, model.parameters(), allow_unused=True), model.sample_actions(observation, noise=noise)]
+        return [
+            loss,
+            *torch.autograd.grad(loss, model.parameters(), allow_unused=True),
+            model.sample_actions(observation, noise=noise),
+        ]
 
     eager, graphs = results(), []
 

@@ -20,7 +20,9 @@ def test_a_prompt_is_bos_text_newline_then_padding():
     assert tokens.dtype == torch.int64 and mask.dtype == torch.bool
 
 
-@pytest.mark.parametrize("text", ["  lift cup\n", "lift_cup", "lift\ncup", "\tlift cup ", "\n_lift cup"[2:]])
+@pytest.mark.parametrize(
+    "text", ["  lift cup\n", "lift_cup", "lift\ncup", "\tlift cup ", "\n_lift cup"[2:]]
+)
 def test_underscores_newlines_and_surrounding_space_do_not_matter(text):
     assert tokenize([text])[0].tolist() == tokenize(["lift cup"])[0].tolist()
 
@@ -40,7 +42,9 @@ def test_lengths():
 
 
 def test_a_prompt_that_does_not_fit_is_refused_not_cut():
-    with pytest.raises(ValueError, match=r"the prompt 'pick the red one' has 18 tokens, more than length=10"):
+    with pytest.raises(
+        ValueError, match=r"the prompt 'pick the red one' has 18 tokens, more than length=10"
+    ):
         tokenize(["pick", "pick the red one"], length=10)
 
 
@@ -54,7 +58,11 @@ def test_every_byte_fits_the_mini_models_vocabulary():
     tokens, _ = tokenize([text], length=None)
     assert tokens.max() < Pi0Config.mini().vocab_size == len(byte_tokenizer())
     assert tokens[0, 1:-1].tolist() == as_bytes(text.replace("_", " "))
-    for markup in ("</s>", "<pad>", "put <s> there"):  # what a user types is text, never a special token
+    for markup in (
+        "</s>",
+        "<pad>",
+        "put <s> there",
+    ):  # what a user types is text, never a special token
         assert tokenize([markup], length=None)[0][0, 1:-1].tolist() == as_bytes(markup)
 
 

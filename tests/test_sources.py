@@ -64,12 +64,16 @@ def no_data_here(tmp_path, monkeypatch):
     monkeypatch.delenv("MINIPI0_DATA", raising=False)
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(sources, "snapshot_download", lambda *_, **__: pytest.fail("nothing is asked of the Hub"))
+    monkeypatch.setattr(
+        sources, "snapshot_download", lambda *_, **__: pytest.fail("nothing is asked of the Hub")
+    )
     monkeypatch.setattr(sources, "CR5_BANANA_URL", "http://127.0.0.1:9/")  # where nobody listens
 
 
 def whole(folder: Path) -> bool:
-    return all((folder / path).read_bytes() == content for path, content in FILES.items()) and not list(folder.glob("**/*.part"))
+    return all(
+        (folder / path).read_bytes() == content for path, content in FILES.items()
+    ) and not list(folder.glob("**/*.part"))
 
 
 def test_fetch_and_fetch_again(server, tmp_path):
@@ -87,13 +91,19 @@ def test_fetch_and_fetch_again(server, tmp_path):
 def test_fetch_goes_on_where_it_stopped(server, tmp_path, ranges, asked):
     url, handler = server
     handler.cut_after = 700
-    with pytest.raises(ConnectionError, match="data/chunk-000/episode_000000.parquet cannot be fetched .*Run it again to go on"):
+    with pytest.raises(
+        ConnectionError,
+        match="data/chunk-000/episode_000000.parquet cannot be fetched .*Run it again to go on",
+    ):
         sources.fetch(url, CHECKSUMS, tmp_path / "set")
     assert not (tmp_path / "set/data/chunk-000/episode_000000.parquet").exists()
     handler.cut_after, handler.ranges = None, ranges
     handler.asked.clear()
     sources.fetch(url, CHECKSUMS, tmp_path / "set")
-    assert whole(tmp_path / "set") and handler.asked[0] == ("data/chunk-000/episode_000000.parquet", asked)
+    assert whole(tmp_path / "set") and handler.asked[0] == (
+        "data/chunk-000/episode_000000.parquet",
+        asked,
+    )
     assert "meta/info.json" not in dict(handler.asked)
 
 
@@ -118,7 +128,10 @@ def test_wrong_content_is_refused(server, tmp_path):
 
 def test_two_at_once(server, tmp_path):
     url, handler = server
-    threads = [threading.Thread(target=sources.fetch, args=(url, CHECKSUMS, tmp_path / "set")) for _ in range(2)]
+    threads = [
+        threading.Thread(target=sources.fetch, args=(url, CHECKSUMS, tmp_path / "set"))
+        for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -128,7 +141,10 @@ def test_two_at_once(server, tmp_path):
 
 def test_the_real_arm_is_found_or_fetched(server, tmp_path, monkeypatch):
     assert not data.available("cr5-banana")
-    with pytest.raises(ConnectionError, match="without a network, set MINIPI0_DATA to a folder that holds a copy as cr5_banana/"):
+    with pytest.raises(
+        ConnectionError,
+        match="without a network, set MINIPI0_DATA to a folder that holds a copy as cr5_banana/",
+    ):
         data.load("cr5-banana", 2)
     listed = tmp_path / "list.sha256"
     listed.write_text("".join(f"{digest}  {path}\n" for path, digest in CHECKSUMS.items()))
@@ -151,14 +167,18 @@ def test_the_checksums_cover_the_data_set():
     tables = {f"data/chunk-000/episode_{i:06d}.parquet" for i in range(81)}
     videos = {f"videos/chunk-000/observation.images.top/episode_{i:06d}.mp4" for i in range(81)}
     assert set(listed) == tables | videos | {
-        f"meta/{name}" for name in ("info.json", "episodes.jsonl", "episodes_stats.jsonl", "tasks.jsonl")
+        f"meta/{name}"
+        for name in ("info.json", "episodes.jsonl", "episodes_stats.jsonl", "tasks.jsonl")
     }
 
 
 def test_what_is_no_data_set(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for source in ("cr5-bananas", "./somewhere", str(tmp_path / "nowhere"), Path("a/b/c")):
-        with pytest.raises(FileNotFoundError, match="not a folder here .*not a named one .cr5-banana, metaworld-two-ways.*owner/name"):
+        with pytest.raises(
+            FileNotFoundError,
+            match="not a folder here .*not a named one .cr5-banana, metaworld-two-ways.*owner/name",
+        ):
             data.load(source, 2)
         assert not data.available(source)
     (tmp_path / "mine").mkdir()
@@ -173,13 +193,31 @@ def test_the_hub(tmp_path, monkeypatch):
         return str(tmp_path)
 
     monkeypatch.setattr(sources, "snapshot_download", snapshot_download)
-    assert sources.locate("lerobot/pusht") == tmp_path and asked[0][0] == "lerobot/pusht" and asked[0][1]["repo_type"] == "dataset"
+    assert (
+        sources.locate("lerobot/pusht") == tmp_path
+        and asked[0][0] == "lerobot/pusht"
+        and asked[0][1]["repo_type"] == "dataset"
+    )
     assert data.available("lerobot/pusht") and asked[1][1]["local_files_only"]
-    old, new = "videos/chunk-000/observation.images.top/episode_000000.mp4", "videos/observation.images.top/chunk-000/file-000.mp4"
-    rest = ["meta/info.json", "meta/episodes/chunk-000/file-000.parquet", "data/chunk-000/file-000.parquet"]
-    for cameras, expected in ((None, [old, new, *rest]), ([], rest), (["top"], [old, new, *rest]), (["observation.images.wrist"], rest)):
+    old, new = (
+        "videos/chunk-000/observation.images.top/episode_000000.mp4",
+        "videos/observation.images.top/chunk-000/file-000.mp4",
+    )
+    rest = [
+        "meta/info.json",
+        "meta/episodes/chunk-000/file-000.parquet",
+        "data/chunk-000/file-000.parquet",
+    ]
+    for cameras, expected in (
+        (None, [old, new, *rest]),
+        ([], rest),
+        (["top"], [old, new, *rest]),
+        (["observation.images.wrist"], rest),
+    ):
         sources.locate("lerobot/pusht", cameras)
-        kept = filter_repo_objects([old, new, *rest, "README.md"], allow_patterns=asked[-1][1]["allow_patterns"])
+        kept = filter_repo_objects(
+            [old, new, *rest, "README.md"], allow_patterns=asked[-1][1]["allow_patterns"]
+        )
         assert list(kept) == expected
 
     def fails(*_, **__):
@@ -188,7 +226,8 @@ def test_the_hub(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "snapshot_download", fails)
     assert not data.available("lerobot/pusht")
     with pytest.raises(
-        ConnectionError, match="'lerobot/pusht' is no folder here .*as a Hugging Face data set it could not be fetched: no network"
+        ConnectionError,
+        match="'lerobot/pusht' is no folder here .*as a Hugging Face data set it could not be fetched: no network",
     ):
         data.load("lerobot/pusht", 2)
 

@@ -19,7 +19,9 @@ def test_velocity_and_variance_against_quadrature(tau, x):
     # Independent of the formula: integrate the posterior of A on a fine grid, p(A | x) ~ p(A) N(x; tau A, (1 - tau)^2).
     mixture = toys.GaussianMixture([[-1.0], [0.5], [2.0]], 0.3, [1.0, 2.0, 0.5])
     a = torch.linspace(-6, 8, 200_001, dtype=torch.float64)
-    prior = (mixture.weights[:, None] * torch.exp(-((a - mixture.means) ** 2) / (2 * 0.3**2))).sum(0)
+    prior = (mixture.weights[:, None] * torch.exp(-((a - mixture.means) ** 2) / (2 * 0.3**2))).sum(
+        0
+    )
     posterior = prior * torch.exp(-((x - tau * a) ** 2) / (2 * (1 - tau) ** 2))
     posterior /= posterior.sum()
     u = a - (x - tau * a) / (1 - tau)  # the noise follows from x and A
@@ -44,14 +46,19 @@ def test_the_velocity_is_the_best_prediction_and_its_error_the_target_variance()
 def test_one_exact_step_from_noise_lands_on_the_mean():
     mixture = toys.GaussianMixture([[1.0, 2.0], [-3.0, 0.5]], 0.2, [3, 1])
     noise = torch.randn(4000, 2, generator=generator())
-    torch.testing.assert_close(mixture.velocity(noise, 0.0), mixture.mean.float() - noise, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        mixture.velocity(noise, 0.0), mixture.mean.float() - noise, rtol=0, atol=1e-6
+    )
     end = flow.euler(mixture.velocity, noise, steps=1)
     assert end.std(0).max() < 1e-5
     assert (end - mixture.mean).abs().max() < 1e-5
 
 
 def test_posterior_is_the_prior_at_the_start_and_certain_at_the_end():
-    mixture, x = toys.GaussianMixture([[1.0, 0.0], [-1.0, 0.0]], 0.1, [3, 1]), torch.tensor([[1.0, 0.0], [-0.9, 0.1]])
+    mixture, x = (
+        toys.GaussianMixture([[1.0, 0.0], [-1.0, 0.0]], 0.1, [3, 1]),
+        torch.tensor([[1.0, 0.0], [-0.9, 0.1]]),
+    )
     torch.testing.assert_close(mixture.posterior(x, 0.0), mixture.weights.expand(2, 2))
     torch.testing.assert_close(mixture.posterior(x, 1.0), torch.eye(2, dtype=torch.float64))
 
@@ -60,8 +67,12 @@ def test_log_density_integrates_to_one_and_ends_at_data_and_noise():
     mixture = toys.GaussianMixture([[1.0], [-2.0]], 0.4, [3, 1])
     x = torch.linspace(-12, 12, 20_001, dtype=torch.float64)[:, None]
     for tau in (0.0, 0.6, 1.0):
-        assert mixture.log_density(x, tau).exp().sum().item() * 24 / 20_000 == pytest.approx(1, abs=1e-6)
-    torch.testing.assert_close(mixture.log_density(x, 0.0), torch.distributions.Normal(0.0, 1.0).log_prob(x[:, 0]))
+        assert mixture.log_density(x, tau).exp().sum().item() * 24 / 20_000 == pytest.approx(
+            1, abs=1e-6
+        )
+    torch.testing.assert_close(
+        mixture.log_density(x, 0.0), torch.distributions.Normal(0.0, 1.0).log_prob(x[:, 0])
+    )
 
 
 def test_velocity_takes_tau_per_item_keeps_dtype_and_is_stable_at_both_ends():
@@ -71,7 +82,9 @@ def test_velocity_takes_tau_per_item_keeps_dtype_and_is_stable_at_both_ends():
     alone = torch.cat([mixture.velocity(x[i : i + 1], tau[i].item()) for i in range(8)])
     assert torch.equal(together, alone) and together.dtype == torch.float32
     assert mixture.velocity(x.double(), 1.0).dtype == torch.float64
-    torch.testing.assert_close(mixture.velocity(x, 1.0), x)  # at the end A = x, and the noise averages to 0
+    torch.testing.assert_close(
+        mixture.velocity(x, 1.0), x
+    )  # at the end A = x, and the noise averages to 0
     far = mixture.velocity(1e4 * x, torch.tensor(0.999))
     assert torch.isfinite(far).all()
 
@@ -124,12 +137,20 @@ def test_mixture_refuses(arguments, message):
 def test_mixture_refuses_bad_points_and_times():
     ring = toys.ring()
     for x, tau, message in [
-        (torch.zeros(3, 3), 0.5, "shape"), (torch.zeros(3, 2), 1.5, "lie in"), (torch.zeros(3, 2), torch.zeros(2), "tau has shape"),
-        (torch.full((3, 2), math.nan), 0.5, "finite"), (torch.zeros(3, 2), math.nan, "lie in"),
+        (torch.zeros(3, 3), 0.5, "shape"),
+        (torch.zeros(3, 2), 1.5, "lie in"),
+        (torch.zeros(3, 2), torch.zeros(2), "tau has shape"),
+        (torch.full((3, 2), math.nan), 0.5, "finite"),
+        (torch.zeros(3, 2), math.nan, "lie in"),
     ]:
         with pytest.raises(ValueError, match=message):
             ring.velocity(x, tau)
-    for bad in (lambda: ring.sample(0), lambda: toys.ring(0), lambda: toys.two_moons(1), lambda: toys.obstacle_points(1)):
+    for bad in (
+        lambda: ring.sample(0),
+        lambda: toys.ring(0),
+        lambda: toys.two_moons(1),
+        lambda: toys.obstacle_points(1),
+    ):
         with pytest.raises(ValueError):
             bad()
 
@@ -137,7 +158,9 @@ def test_mixture_refuses_bad_points_and_times():
 def test_targets_are_centred():
     for mixture in (toys.ring(), toys.two_moons(), toys.obstacle_points()):
         assert mixture.mean.abs().max() < 1e-12
-    assert (toys.obstacle_points().means.norm(dim=1) > toys.obstacle.radius + toys.obstacle.clearance).all()
+    assert (
+        toys.obstacle_points().means.norm(dim=1) > toys.obstacle.radius + toys.obstacle.clearance
+    ).all()
 
 
 def test_demonstrations_keep_their_clearance_and_pass_on_both_sides():
@@ -146,8 +169,12 @@ def test_demonstrations_keep_their_clearance_and_pass_on_both_sides():
     assert toys.obstacle.distance(paths).min() >= toys.obstacle.radius + toys.obstacle.clearance
     assert not toys.obstacle.collides(paths).any()
     assert (toys.obstacle.side(paths) == 1).float().mean() == pytest.approx(0.5, abs=0.01)
-    assert torch.allclose(paths[:, 0], torch.tensor([-2.0, 0.0])) and torch.allclose(paths[:, -1], torch.tensor([2.0, 0.0]), atol=1e-6)
-    assert toys.obstacle.collides(paths.mean(0, keepdim=True)).all()  # the average of right answers is wrong
+    assert torch.allclose(paths[:, 0], torch.tensor([-2.0, 0.0])) and torch.allclose(
+        paths[:, -1], torch.tensor([2.0, 0.0]), atol=1e-6
+    )
+    assert toys.obstacle.collides(
+        paths.mean(0, keepdim=True)
+    ).all()  # the average of right answers is wrong
 
 
 def test_conditional_demonstrations_keep_right_where_left_is_closed():
@@ -160,9 +187,20 @@ def test_conditional_demonstrations_keep_right_where_left_is_closed():
 
 
 def test_collision_is_of_segments_not_of_way_points():
-    over = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]], [[-1.0, 0.39], [1.0, 0.39]], [[-1.0, 0.41], [1.0, 0.41]], [[-1.0, 0.0], [-1.0, 0.0]]])
+    over = torch.tensor(
+        [
+            [[-1.0, 0.0], [1.0, 0.0]],
+            [[-1.0, 0.39], [1.0, 0.39]],
+            [[-1.0, 0.41], [1.0, 0.41]],
+            [[-1.0, 0.0], [-1.0, 0.0]],
+        ]
+    )
     assert toys.obstacle.collides(over).tolist() == [True, True, False, False]
-    for bad, message in ((torch.zeros(2, 2), "expected"), (torch.zeros(1, 1, 2), "expected"), (torch.full((1, 2, 2), math.nan), "NaN")):
+    for bad, message in (
+        (torch.zeros(2, 2), "expected"),
+        (torch.zeros(1, 1, 2), "expected"),
+        (torch.full((1, 2, 2), math.nan), "NaN"),
+    ):
         with pytest.raises(ValueError, match=message):
             toys.obstacle.collides(bad)
 
@@ -184,7 +222,9 @@ def test_members_are_separate_networks():
 def test_network_inputs_tau_and_observation():
     x, tau = torch.randn(6, 2, generator=generator()), torch.linspace(0, 1, 6, dtype=torch.float64)
     told, blind = toys.VelocityMLP(2), toys.VelocityMLP(2, told_tau=False)
-    assert not torch.allclose(told(x, 0.1), told(x, 0.9)) and torch.equal(blind(x, 0.1), blind(x, 0.9))
+    assert not torch.allclose(told(x, 0.1), told(x, 0.9)) and torch.equal(
+        blind(x, 0.1), blind(x, 0.9)
+    )
     torch.testing.assert_close(told(x, tau)[2:3], told(x[2:3], tau[2].item()))
     conditional = toys.VelocityMLP(2, observation_dim=1)
     assert conditional(x, tau, torch.ones(6, 1)).shape == x.shape
@@ -212,10 +252,19 @@ def test_optimal_pairs_shorten_the_way_and_keep_every_action():
 def test_training_learns_the_exact_field_and_is_seeded():
     mixture = toys.GaussianMixture([[1.0, 0.0], [-1.0, 0.0]], 0.5)
     nets = [toys.VelocityMLP(2, width=64, members=2) for _ in range(2)]
-    losses = [toys.train(net, mixture.sample, steps=500, batch=256, progress=None, sample_tau=toys.uniform_tau) for net in nets]
+    losses = [
+        toys.train(
+            net, mixture.sample, steps=500, batch=256, progress=None, sample_tau=toys.uniform_tau
+        )
+        for net in nets
+    ]
     assert losses[0].shape == (500, 2) and torch.equal(losses[0], losses[1])
-    x = flow.interpolate(mixture.sample(2000, generator(3)), torch.randn(2000, 2, generator=generator()), 0.5)
-    assert (nets[0](x, 0.5) - mixture.velocity(x, 0.5)).square().mean() < 0.05 * mixture.velocity(x, 0.5).square().mean()
+    x = flow.interpolate(
+        mixture.sample(2000, generator(3)), torch.randn(2000, 2, generator=generator()), 0.5
+    )
+    assert (nets[0](x, 0.5) - mixture.velocity(x, 0.5)).square().mean() < 0.05 * mixture.velocity(
+        x, 0.5
+    ).square().mean()
     assert not any(p.requires_grad for p in nets[0].parameters())
     tau, g = torch.rand(20_000, generator=generator(1)), generator(2)
     x = flow.interpolate(a := mixture.sample(20_000, g), torch.randn(a.shape, generator=g), tau)
@@ -227,13 +276,22 @@ def test_training_targets_pairs_and_observations():
     mean = torch.tensor([2.0, -1.0])
     regression = toys.VelocityMLP(2, width=32, told_tau=False)
     sample = toys.GaussianMixture([[2.0, -1.0]], 0.3).sample
-    toys.train(regression, sample, 300, target="action", sample_tau=lambda n, g: torch.zeros(n), progress=None)
+    toys.train(
+        regression,
+        sample,
+        300,
+        target="action",
+        sample_tau=lambda n, g: torch.zeros(n),
+        progress=None,
+    )
     assert (regression(torch.randn(100, 2, generator=generator()), 0.0) - mean).abs().mean() < 0.1
 
     distance = toys.VelocityMLP(2, width=32)
     toys.train(distance, sample, 400, target="distance", sample_tau=toys.uniform_tau, progress=None)
     x = torch.randn(200, 2, generator=generator())
-    exact = 0.5 * toys.GaussianMixture([[2.0, -1.0]], 0.3).velocity(x + mean / 2, 0.5)  # A - A^tau = (1 - tau) (A - eps)
+    exact = 0.5 * toys.GaussianMixture([[2.0, -1.0]], 0.3).velocity(
+        x + mean / 2, 0.5
+    )  # A - A^tau = (1 - tau) (A - eps)
     assert (distance(x + mean / 2, 0.5) - exact).abs().mean() < 0.1
 
     def flagged(n, g):
@@ -243,7 +301,9 @@ def test_training_targets_pairs_and_observations():
     net = toys.VelocityMLP(1, width=32, observation_dim=1)
     toys.train(net, flagged, 300, batch=64, progress=None)
     flag = torch.tensor([[0.0], [1.0]]).repeat(50, 1)
-    end = flow.euler(lambda x, tau: net(x, tau, flag), torch.randn(100, 1, generator=generator()), steps=10)
+    end = flow.euler(
+        lambda x, tau: net(x, tau, flag), torch.randn(100, 1, generator=generator()), steps=10
+    )
     assert (end - (4 * flag - 2)).abs().mean() < 0.3
     with pytest.raises(ValueError, match="depend on the observation"):
         toys.train(net, flagged, pair=toys.optimal_pairs, progress=None)

@@ -11,6 +11,7 @@ import torch
 from synthetic import TINY, Chunks, tiny
 
 from minipi0 import Pi0, Pi0Config, train
+from minipi0.checkpoint import run
 from minipi0.train import Recipe, fit
 
 
@@ -28,14 +29,29 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path):
     whole = tiny()
     losses = fit(whole, Chunks(), recipe=recipe, progress=False)
 
-    (tmp_path / f".{train.STATE}.killed").touch()  # what a process leaves that is killed while it writes
-    with pytest.raises(KeyboardInterrupt):  # in step 6 (call 0 looks at the data), two steps after the state of four steps was written
+    (
+        tmp_path / f".{run.STATE}.killed"
+    ).touch()  # what a process leaves that is killed while it writes
+    with pytest.raises(
+        KeyboardInterrupt
+    ):  # in step 6 (call 0 looks at the data), two steps after the state of four steps was written
         fit(tiny(), Chunks(fail_at=7), recipe=recipe, out=tmp_path, save_every=4, progress=False)
-    assert [path.name for path in tmp_path.iterdir()] == [train.STATE]
+    assert [path.name for path in tmp_path.iterdir()] == [run.STATE]
     resumed = tiny()
     torch.nn.init.zeros_(resumed.action_out_proj.weight)  # what it starts from must not matter
     torch.manual_seed(123)  # nor may the global generator
-    assert fit(resumed, Chunks(), recipe=recipe, out=tmp_path, save_every=4, resume=True, progress=False) == losses
+    assert (
+        fit(
+            resumed,
+            Chunks(),
+            recipe=recipe,
+            out=tmp_path,
+            save_every=4,
+            resume=True,
+            progress=False,
+        )
+        == losses
+    )
     assert same(whole, resumed) and not whole.training and not resumed.training
 
 
@@ -45,9 +61,9 @@ def test_a_run_killed_while_it_saves_resumes_bit_for_bit(tmp_path):
         import sys, time
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from synthetic import Chunks, tiny
-        from minipi0 import checkpoint
+        from minipi0.checkpoint import run
         from minipi0.train import Recipe, fit
-        write = checkpoint.write_tensors
+        write = run.write_tensors
         def slowly(path, tensors, metadata):
             write(path, tensors, metadata)
             with open(path, "r+b") as file:
@@ -55,7 +71,7 @@ def test_a_run_killed_while_it_saves_resumes_bit_for_bit(tmp_path):
                 print(len(tensors["losses"]), flush=True)
                 time.sleep(60 if len(tensors["losses"]) == 6 else 0)
             write(path, tensors, metadata)
-        checkpoint.write_tensors = slowly
+        run.write_tensors = slowly
         fit(tiny(), Chunks(), recipe=Recipe(steps=9, batch_size=8, warmup=2), out={str(tmp_path)!r}, save_every=2, progress=False)"""
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     while (line := process.stdout.readline().strip()) != "6":
@@ -65,9 +81,20 @@ def test_a_run_killed_while_it_saves_resumes_bit_for_bit(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2, "the state of step 4, and a part of the next"
     recipe, whole, resumed = Recipe(steps=9, batch_size=8, warmup=2), tiny(), tiny()
     losses = fit(whole, Chunks(), recipe=recipe, progress=False)
-    assert fit(resumed, Chunks(), recipe=recipe, out=tmp_path, save_every=2, resume=True, progress=False) == losses
+    assert (
+        fit(
+            resumed,
+            Chunks(),
+            recipe=recipe,
+            out=tmp_path,
+            save_every=2,
+            resume=True,
+            progress=False,
+        )
+        == losses
+    )
     assert same(whole, resumed)
-    assert [path.name for path in tmp_path.iterdir()] == [train.STATE]
+    assert [path.name for path in tmp_path.iterdir()] == [run.STATE]
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
@@ -89,7 +116,9 @@ def test_the_model_ends_with_the_average_of_its_weights():
     model = tiny()
     fit(model, Spy(), recipe=Recipe(steps=5, batch_size=8, warmup=0, ema=0.8), progress=False)
     raw = tiny()
-    fit(raw, Chunks(), recipe=Recipe(steps=5, batch_size=8, warmup=0, ema=0.0), progress=False)  # no averaging: the last weights
+    fit(
+        raw, Chunks(), recipe=Recipe(steps=5, batch_size=8, warmup=0, ema=0.0), progress=False
+    )  # no averaging: the last weights
     average = snapshots[1]  # the average begins with the weights after the first step
     for weights in [*snapshots[2:], raw.state_proj.weight.detach()]:
         average = 0.8 * average + 0.2 * weights
@@ -100,7 +129,10 @@ def test_padded_actions_change_nothing():
     recipe = Recipe(steps=3, batch_size=16, warmup=0)
     quiet, loud = tiny(), tiny()
     masked_noise = Chunks(padding=0.0), Chunks(padding=50.0)
-    losses = [fit(model, chunks, recipe=recipe, progress=False) for model, chunks in zip((quiet, loud), masked_noise, strict=True)]
+    losses = [
+        fit(model, chunks, recipe=recipe, progress=False)
+        for model, chunks in zip((quiet, loud), masked_noise, strict=True)
+    ]
     # padded actions are noised and read by the network, so they may colour its input; as targets they must not count
     assert max(losses[1]) < 10, "a target of 50 squared would show"
 
@@ -158,7 +190,12 @@ def test_fine_tuning_starts_from_the_saved_weights(tmp_path):
     model = tiny()
     losses = fit(model, Chunks(), recipe=Recipe(steps=60, batch_size=16, warmup=0), progress=False)
     model.save_pretrained(tmp_path)
-    further = fit(Pi0.from_pretrained(tmp_path, dtype=torch.float32), Chunks(), recipe=Recipe(steps=10, batch_size=16), progress=False)
+    further = fit(
+        Pi0.from_pretrained(tmp_path, dtype=torch.float32),
+        Chunks(),
+        recipe=Recipe(steps=10, batch_size=16),
+        progress=False,
+    )
     assert sum(further) < 0.8 * sum(losses[:10])
 
 
@@ -178,7 +215,14 @@ def test_a_state_of_another_run_is_refused(tmp_path):
     recipe = Recipe(steps=2, batch_size=4, warmup=0)
     fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
     with pytest.raises(ValueError, match="batch_size: 4 then, 5 now"):
-        fit(tiny(), Chunks(), recipe=Recipe(steps=2, batch_size=5, warmup=0), out=tmp_path, resume=True, progress=False)
+        fit(
+            tiny(),
+            Chunks(),
+            recipe=Recipe(steps=2, batch_size=5, warmup=0),
+            out=tmp_path,
+            resume=True,
+            progress=False,
+        )
     wider = Pi0(Pi0Config(**{**vars(TINY), "action_dim": 5}))
     with pytest.raises(ValueError, match="another model: .*action"):
         fit(wider, Chunks(), recipe=recipe, out=tmp_path, resume=True, progress=False)
@@ -204,21 +248,32 @@ def test_a_state_of_another_run_is_refused(tmp_path):
 def test_a_failed_write_leaves_the_last_state(tmp_path, monkeypatch):
     recipe = Recipe(steps=4, batch_size=4, warmup=0)
     fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
-    before = (tmp_path / train.STATE).read_bytes()
+    before = (tmp_path / run.STATE).read_bytes()
 
     def full_disk(path, tensors, metadata):
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(train.checkpoint, "write_tensors", full_disk)
+    monkeypatch.setattr(run, "write_tensors", full_disk)
     with pytest.raises(OSError, match="no space"):
         fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
-    assert (tmp_path / train.STATE).read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == [train.STATE]
+    assert (tmp_path / run.STATE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [run.STATE]
 
 
-@pytest.mark.parametrize("values", [{"steps": 0}, {"batch_size": 0}, {"warmup": -1}, {"ema": 1.0}, {"clip": 0}, {"learning_rate": -1e-3},
-                                    {"learning_rate": math.nan}, {"final_learning_rate": math.inf}])  # fmt: skip
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"steps": 0},
+        {"batch_size": 0},
+        {"warmup": -1},
+        {"ema": 1.0},
+        {"clip": 0},
+        {"learning_rate": -1e-3},
+        {"learning_rate": math.nan},
+        {"final_learning_rate": math.inf},
+    ],
+)
 def test_impossible_recipes(values):
     with pytest.raises(ValueError):
         Recipe(**values)
@@ -226,7 +281,9 @@ def test_impossible_recipes(values):
 
 def test_bf16_trains_close_to_float32():
     recipe = Recipe(steps=5, batch_size=8, warmup=0)
-    exact, rough = (fit(tiny(), Chunks(), recipe=recipe, bf16=bf16, progress=False) for bf16 in (False, True))
+    exact, rough = (
+        fit(tiny(), Chunks(), recipe=recipe, bf16=bf16, progress=False) for bf16 in (False, True)
+    )
     assert exact != rough
     assert exact == pytest.approx(rough, rel=0.05)
 
@@ -245,8 +302,21 @@ def test_compiling_is_asked_for_once_and_leaves_the_model_eager(monkeypatch):
 
 
 def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train.evaluate, "spread", lambda dataset, n: torch.tensor([0, 50]))  # scoring 256 items takes its time
-    arguments = ["--data", "metaworld-two-ways", "--steps", "3", "--batch-size", "2", "--save-every", "2", "--device", "cpu"]
+    monkeypatch.setattr(
+        train.evaluate, "spread", lambda dataset, n: torch.tensor([0, 50])
+    )  # scoring 256 items takes its time
+    arguments = [
+        "--data",
+        "metaworld-two-ways",
+        "--steps",
+        "3",
+        "--batch-size",
+        "2",
+        "--save-every",
+        "2",
+        "--device",
+        "cpu",
+    ]
     train.main([*arguments, "--out", str(tmp_path)])
     assert "energy score of 10 steps on 16 held-out episodes" in capsys.readouterr().out
     model = Pi0.from_pretrained(tmp_path)
@@ -257,7 +327,10 @@ def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
         train.main([*arguments, "--out", str(tmp_path)])
     assert "holds a run already: --resume" in capsys.readouterr().err
     train.main([*arguments, "--out", str(tmp_path), "--resume"])
-    assert all(torch.equal(parameter, first[name]) for name, parameter in Pi0.from_pretrained(tmp_path).named_parameters())
+    assert all(
+        torch.equal(parameter, first[name])
+        for name, parameter in Pi0.from_pretrained(tmp_path).named_parameters()
+    )
     with pytest.raises(ValueError, match="another recipe"):
         train.main([*arguments, "--out", str(tmp_path), "--resume", "--seed", "1"])
     with pytest.raises(ValueError, match="other data: the first batch's actions differ"):
@@ -268,7 +341,18 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
     torch.manual_seed(3)
     model = Pi0(Pi0Config.mini(4, 4, horizon=6))
     model.save_pretrained(tmp_path / "start")
-    arguments = ["--data", "metaworld-two-ways", "--steps", "1", "--batch-size", "2", "--device", "cpu", "--test-every", "0"]
+    arguments = [
+        "--data",
+        "metaworld-two-ways",
+        "--steps",
+        "1",
+        "--batch-size",
+        "2",
+        "--device",
+        "cpu",
+        "--test-every",
+        "0",
+    ]
     arguments += ["--start", str(tmp_path / "start"), "--learning-rate", "1e-9"]
     train.main([*arguments, "--out", str(tmp_path / "out")])
     assert "energy score" not in capsys.readouterr().out  # nothing was held out
@@ -281,6 +365,16 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
 
 def test_command_line_without_cameras(tmp_path, monkeypatch):
     monkeypatch.setattr(train.evaluate, "spread", lambda dataset, n: torch.tensor([0]))
-    arguments = ["--data", "metaworld-two-ways", "--steps", "1", "--batch-size", "2", "--device", "cpu", "--cameras"]
+    arguments = [
+        "--data",
+        "metaworld-two-ways",
+        "--steps",
+        "1",
+        "--batch-size",
+        "2",
+        "--device",
+        "cpu",
+        "--cameras",
+    ]
     train.main([*arguments, "--out", str(tmp_path)])
     assert Pi0.from_pretrained(tmp_path)

@@ -19,7 +19,9 @@ CAMERAS = ("observation.images.top", "observation.images.wrist")
 def episode(length, shade=100, task="tidy up", cameras=CAMERAS, seed=0):
     rng = np.random.default_rng(seed)
     ramp = (shade + np.arange(length))[:, None, None, None]
-    videos = {camera: np.broadcast_to(ramp, (length, 16, 32, 3)).astype(np.uint8) for camera in cameras}
+    videos = {
+        camera: np.broadcast_to(ramp, (length, 16, 32, 3)).astype(np.uint8) for camera in cameras
+    }
     return Episode(rng.normal(size=(length, 3)), rng.normal(size=(length, 2)), task, videos)
 
 
@@ -28,7 +30,9 @@ def three():
 
 
 def written(folder, episodes=None, **kwargs):
-    return write(folder, three() if episodes is None else episodes, 10, ["a", "b", "c"], ["x", "y"], **kwargs)
+    return write(
+        folder, three() if episodes is None else episodes, 10, ["a", "b", "c"], ["x", "y"], **kwargs
+    )
 
 
 def test_round_trip(tmp_path):
@@ -37,7 +41,9 @@ def test_round_trip(tmp_path):
     assert len(loaded) == 16 and len(loaded.episodes) == 3
     original = three()
     for index in range(16):
-        number, step = [(e, t) for e, part in enumerate(original) for t in range(len(part.actions))][index]
+        number, step = [
+            (e, t) for e, part in enumerate(original) for t in range(len(part.actions))
+        ][index]
         observation, actions, mask = loaded[index]
         real = original[number].actions[step : step + 3]
         assert mask.sum() == len(real)
@@ -54,9 +60,14 @@ def test_files_and_offsets(tmp_path):
     folder = written(tmp_path / "new", episodes_per_file=2)
     rows = pq.read_table(folder / writer.EPISODES).to_pylist()
     key = f"videos/{CAMERAS[1]}/"
-    assert [(row[key + "file_index"], row[key + "from_timestamp"], row[key + "to_timestamp"]) for row in rows] == [
-        (0, 0.0, 0.5), (0, 0.5, 1.2), (1, 0.0, 0.4),
-    ]  # fmt: skip
+    assert [
+        (row[key + "file_index"], row[key + "from_timestamp"], row[key + "to_timestamp"])
+        for row in rows
+    ] == [
+        (0, 0.0, 0.5),
+        (0, 0.5, 1.2),
+        (1, 0.0, 0.4),
+    ]
     assert [row["tasks"] for row in rows] == [["tidy up"], ["make coffee"], ["tidy up"]]
     with av.open(str(folder / f"videos/{CAMERAS[1]}/chunk-000/file-000.mp4")) as container:
         assert [round(frame.time * 10) for frame in container.decode(video=0)] == list(range(12))
@@ -69,7 +80,9 @@ def test_statistics(tmp_path):
     pixels = np.concatenate([part.videos[CAMERAS[0]] for part in episodes]) / 255
     for name in ("min", "max", "mean", "std"):
         np.testing.assert_allclose(stats["action"][name], getattr(actions, name)(axis=0), rtol=1e-5)
-        np.testing.assert_allclose(np.ravel(stats[CAMERAS[0]][name]), getattr(pixels, name)(axis=(0, 1, 2)), rtol=1e-6)
+        np.testing.assert_allclose(
+            np.ravel(stats[CAMERAS[0]][name]), getattr(pixels, name)(axis=(0, 1, 2)), rtol=1e-6
+        )
     assert stats["action"]["count"] == stats[CAMERAS[0]]["count"] == [16]
     row = pq.read_table(tmp_path / "new" / writer.EPISODES).to_pylist()[1]
     np.testing.assert_allclose(row["stats/action/max"], episodes[1].actions.max(0), rtol=1e-5)
@@ -82,7 +95,9 @@ def test_the_same_columns_and_keys_as_lerobots_converter(tmp_path):
     folder = written(tmp_path / "new", [episode(5, cameras=CAMERAS[:1])])
     for path in ("meta/tasks.parquet", writer.EPISODES, "data/chunk-000/file-000.parquet"):
         theirs, ours = (pq.read_schema(at / path) for at in (reference, folder))
-        assert {field.name: str(field.type) for field in ours} == {field.name: str(field.type).replace("large_", "") for field in theirs}
+        assert {field.name: str(field.type) for field in ours} == {
+            field.name: str(field.type).replace("large_", "") for field in theirs
+        }
     theirs, ours = (json.loads((at / "meta/info.json").read_text()) for at in (reference, folder))
     assert list(ours) == list(theirs) and list(ours["features"]) == list(theirs["features"])
     for name, feature in theirs["features"].items():
@@ -91,7 +106,9 @@ def test_the_same_columns_and_keys_as_lerobots_converter(tmp_path):
     for key in ("codebase_version", "chunks_size", "data_path", "video_path"):
         assert ours[key] == theirs[key]
     theirs, ours = (json.loads((at / "meta/stats.json").read_text()) for at in (reference, folder))
-    assert {key: list(value) for key, value in ours.items()} == {key: list(value) for key, value in theirs.items()}
+    assert {key: list(value) for key, value in ours.items()} == {
+        key: list(value) for key, value in theirs.items()
+    }
 
 
 def test_without_cameras(tmp_path):
@@ -114,7 +131,10 @@ def broken(**changes):
         (broken(states=np.zeros((0, 3)), actions=np.zeros((0, 2))), "with T >= 1"),
         (broken(actions=np.full((5, 2), np.nan)), "episode 1 holds a NaN"),
         (episode(5, cameras=CAMERAS[:1]), "its cameras or their sizes differ"),
-        (broken(videos={camera: np.zeros((4, 16, 32, 3), np.uint8) for camera in CAMERAS}), r"expected \(5, H, W, 3\) uint8"),
+        (
+            broken(videos={camera: np.zeros((4, 16, 32, 3), np.uint8) for camera in CAMERAS}),
+            r"expected \(5, H, W, 3\) uint8",
+        ),
         (broken(videos={camera: np.zeros((5, 16, 32, 3)) for camera in CAMERAS}), "uint8"),
     ],
 )
@@ -126,7 +146,10 @@ def test_episodes_that_do_not_fit_are_refused(tmp_path, part, message):
 
 def test_odd_frames_and_no_episodes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="must be even"):
-        written(tmp_path / "new", [broken(videos={"observation.images.top": np.zeros((5, 15, 32, 3), np.uint8)})])
+        written(
+            tmp_path / "new",
+            [broken(videos={"observation.images.top": np.zeros((5, 15, 32, 3), np.uint8)})],
+        )
     with pytest.raises(ValueError, match="no episodes"):
         written(tmp_path / "new", [])
 

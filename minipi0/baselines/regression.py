@@ -23,14 +23,26 @@ class Regression(nn.Module):
 
     def predict(self, observation: Observation) -> Tensor:
         """The mean chunk, (B, H, D)."""
-        return self.network.velocity(observation, self.queries.expand(len(observation.state), -1, -1), 0.0)
+        return self.network.velocity(
+            observation, self.queries.expand(len(observation.state), -1, -1), 0.0
+        )
 
-    def loss(self, observation: Observation, actions: Tensor, action_mask: Tensor | None = None, generator=None) -> Tensor:
+    def loss(
+        self,
+        observation: Observation,
+        actions: Tensor,
+        action_mask: Tensor | None = None,
+        generator=None,
+    ) -> Tensor:
         """Mean squared error over real steps. actions: (B, H, D); action_mask: (B, H). Draws nothing, so the generator is not used."""
-        return squared_distance(self.predict(observation), actions, torch.zeros_like(actions), action_mask)
+        return squared_distance(
+            self.predict(observation), actions, torch.zeros_like(actions), action_mask
+        )
 
     @torch.no_grad()
-    def sample_actions(self, observation: Observation, noise: Tensor | None = None, steps: int = 1, generator=None) -> Tensor:
+    def sample_actions(
+        self, observation: Observation, noise: Tensor | None = None, steps: int = 1, generator=None
+    ) -> Tensor:
         """The same chunk (B, H, D) whatever the noise."""
         return self.predict(observation)
 
@@ -46,14 +58,23 @@ class GaussianRegression(nn.Module):
         super().__init__()
         flat = residuals.double().flatten(1)
         if len(flat) <= flat.shape[1]:
-            raise ValueError(f"{len(flat)} residuals cannot tell a covariance of {flat.shape[1]} entries: give more")
+            raise ValueError(
+                f"{len(flat)} residuals cannot tell a covariance of {flat.shape[1]} entries: give more"
+            )
         self.regression = regression
         values, vectors = torch.linalg.eigh(flat.T.cov())
-        self.register_buffer("root", (vectors * values.clamp(min=0).sqrt()).float())  # root @ root.T is the covariance
+        self.register_buffer(
+            "root", (vectors * values.clamp(min=0).sqrt()).float()
+        )  # root @ root.T is the covariance
 
     @torch.no_grad()
-    def sample_actions(self, observation: Observation, noise: Tensor | None = None, steps: int = 1,
-                       generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
+    def sample_actions(
+        self,
+        observation: Observation,
+        noise: Tensor | None = None,
+        steps: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """The predicted chunk plus correlated noise, (B, H, D)."""
         mean = self.regression.predict(observation)
         noise = torch.randn(mean.shape, generator=generator) if noise is None else noise
@@ -66,5 +87,7 @@ def residuals(regression: Regression, dataset, indices: Tensor, batch_size: int 
     with torch.no_grad():
         for part in indices.split(batch_size):
             observation, actions, mask = dataset.batch(part)
-            found.append((actions - regression.predict(observation.to(device)).cpu())[mask.all(dim=1)])
+            found.append(
+                (actions - regression.predict(observation.to(device)).cpu())[mask.all(dim=1)]
+            )
     return torch.cat(found)

@@ -7,4 +7,12 @@ from minipi0.checkpoint.files import write_atomically, write_tensors
 from minipi0.checkpoint.layouts import PALIGEMMA
 from minipi0.checkpoint.store import Checkpoint, load, open_checkpoint, save
 
-__all__ = ["PALIGEMMA", "Checkpoint", "load", "open_checkpoint", "save", "write_atomically", "write_tensors"]
+__all__ = [
+    "PALIGEMMA",
+    "Checkpoint",
+    "load",
+    "open_checkpoint",
+    "save",
+    "write_atomically",
+    "write_tensors",
+]

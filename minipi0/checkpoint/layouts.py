@@ -11,7 +11,10 @@ import re
 from torch import Tensor
 
 # minipi0's prefix -> the released one (without the leading "model." that LeRobot adds)
-_VLM, _ACTION = "paligemma_with_expert.paligemma.model.", "paligemma_with_expert.gemma_expert.model."
+_VLM, _ACTION = (
+    "paligemma_with_expert.paligemma.model.",
+    "paligemma_with_expert.gemma_expert.model.",
+)
 PARTS = {
     "vision.": _VLM + "vision_tower.vision_model.",
     "projector.": _VLM + "multi_modal_projector.linear.",
@@ -38,9 +41,18 @@ _SPELLINGS = [  # applied in this order
     (r"^model\.vlm\.", _VLM),  # transformers' PI0 in memory
     (r"^model\.dit\.", _ACTION),
     (r"^(embed_action_time|model)\.", ""),  # the same; LeRobot's prefix
-    (r"^(paligemma_with_expert\.paligemma\.)?(model\.)?(?=(language_model|vision_tower|multi_modal_projector)\.)", _VLM),  # PaliGemma
-    (rf"^(lm_head|{re.escape(_VLM)}language_model\.lm_head)\.", "paligemma_with_expert.paligemma.lm_head."),
-    (r"paligemma\.model\.language_model\.model\.", "paligemma.model.language_model."),  # transformers, in files
+    (
+        r"^(paligemma_with_expert\.paligemma\.)?(model\.)?(?=(language_model|vision_tower|multi_modal_projector)\.)",
+        _VLM,
+    ),  # PaliGemma
+    (
+        rf"^(lm_head|{re.escape(_VLM)}language_model\.lm_head)\.",
+        "paligemma_with_expert.paligemma.lm_head.",
+    ),
+    (
+        r"paligemma\.model\.language_model\.model\.",
+        "paligemma.model.language_model.",
+    ),  # transformers, in files
     (r"vision_tower\.(vision_model\.)?", "vision_tower.vision_model."),
 ]
 
@@ -68,7 +80,10 @@ def row_counts(name: str, rows: int, config: dict) -> list[int]:
     """How many of the parameter's rows belong to each of its `released_names`."""
     if name.endswith(".qkv.weight"):
         sizes = config["vlm" if ".vlm." in name else "action_expert"]
-        return [sizes[heads] * sizes["head_dim"] for heads in ("num_heads", "num_kv_heads", "num_kv_heads")]
+        return [
+            sizes[heads] * sizes["head_dim"]
+            for heads in ("num_heads", "num_kv_heads", "num_kv_heads")
+        ]
     return [rows]
 
 
@@ -89,7 +104,9 @@ def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
     """
     released = {}
     for name, tensor in state.items():
-        parts = (-tensor if changes_sign(name) else tensor).split(row_counts(name, len(tensor), config))
+        parts = (-tensor if changes_sign(name) else tensor).split(
+            row_counts(name, len(tensor), config)
+        )
         released |= dict(zip(released_names(name), parts, strict=True))
     embedding = state["embedding.weight"]
     released[VLM_HEAD] = embedding

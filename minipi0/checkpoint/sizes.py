@@ -12,7 +12,10 @@ from transformers import PI0Config as TransformersSizes
 from minipi0 import config
 from minipi0.checkpoint.layouts import PARTS
 
-VARIANTS = {"gemma_2b": asdict(config.GEMMA_2B), "gemma_300m": asdict(config.GEMMA_300M)}  # openpi's and LeRobot's names
+VARIANTS = {
+    "gemma_2b": asdict(config.GEMMA_2B),
+    "gemma_300m": asdict(config.GEMMA_300M),
+}  # openpi's and LeRobot's names
 SO400M, VOCABULARY = asdict(config.SO400M), config.VOCABULARY
 HORIZON = 50
 
@@ -23,29 +26,54 @@ def sizes_from_config(values: dict) -> dict:
         return values["minipi0"]
     kind = values.get("type", values.get("model_type", "pi0"))
     if kind == "paligemma":
-        raise ValueError("it describes a PaliGemma, which has no action expert: Pi0.from_paligemma starts from one")
+        raise ValueError(
+            "it describes a PaliGemma, which has no action expert: Pi0.from_paligemma starts from one"
+        )
     if kind != "pi0" or values.get("pi05"):
-        raise ValueError(f"it describes a {'pi05' if values.get('pi05') else kind}, not a pi0: that is another architecture")
+        raise ValueError(
+            f"it describes a {'pi05' if values.get('pi05') else kind}, not a pi0: that is another architecture"
+        )
     if "vlm_config" in values:
         full = TransformersSizes.from_dict(values)
         if (full.min_period, full.max_period) != (4e-3, 4.0):
             raise ValueError("its time embedding's periods are not pi0's 0.004 to 4")
         text, tower = full.vlm_config.text_config, full.vlm_config.vision_config
-        sizes = dict(vlm=_gemma(text), action_expert=_gemma(full.dit_config), vision=_siglip(tower), vocab_size=text.vocab_size)
-        return sizes | dict(action_dim=full.max_action_dim, state_dim=full.max_state_dim, horizon=full.chunk_size)
-    if not values.keys() & {"type", "model_type", "paligemma_variant", "chunk_size", "action_horizon"}:
+        sizes = dict(
+            vlm=_gemma(text),
+            action_expert=_gemma(full.dit_config),
+            vision=_siglip(tower),
+            vocab_size=text.vocab_size,
+        )
+        return sizes | dict(
+            action_dim=full.max_action_dim, state_dim=full.max_state_dim, horizon=full.chunk_size
+        )
+    if not values.keys() & {
+        "type",
+        "model_type",
+        "paligemma_variant",
+        "chunk_size",
+        "action_horizon",
+    }:
         raise ValueError("it holds none")
-    variants = values.get("paligemma_variant", "gemma_2b"), values.get("action_expert_variant", "gemma_300m")
+    variants = (
+        values.get("paligemma_variant", "gemma_2b"),
+        values.get("action_expert_variant", "gemma_300m"),
+    )
     for variant in variants:
         if variant not in VARIANTS:
-            raise ValueError(f"it asks for the variant {variant!r}, of which only {sorted(VARIANTS)} are known: pass config=Pi0Config(...)")
+            raise ValueError(
+                f"it asks for the variant {variant!r}, of which only {sorted(VARIANTS)} are known: pass config=Pi0Config(...)"
+            )
     action_dim = values.get("max_action_dim", values.get("action_dim", 32))
     return dict(
-        vlm=VARIANTS[variants[0]], action_expert=VARIANTS[variants[1]], vocab_size=VOCABULARY,
+        vlm=VARIANTS[variants[0]],
+        action_expert=VARIANTS[variants[1]],
+        vocab_size=VOCABULARY,
         vision=SO400M | dict(image_size=values.get("image_resolution", [224])[0]),
-        action_dim=action_dim, state_dim=values.get("max_state_dim", action_dim),  # openpi has one size for both
+        action_dim=action_dim,
+        state_dim=values.get("max_state_dim", action_dim),  # openpi has one size for both
         horizon=values.get("chunk_size", values.get("action_horizon", HORIZON)),
-    )  # fmt: skip
+    )
 
 
 def config_of(sizes: dict) -> dict:
@@ -53,21 +81,46 @@ def config_of(sizes: dict) -> dict:
 
     LeRobot's, which transformers reads as well, where its variants can say the sizes; else transformers', which can say any.
     """
-    common = dict(chunk_size=sizes["horizon"], max_action_dim=sizes["action_dim"], max_state_dim=sizes["state_dim"])
-    variants = [name for part in ("vlm", "action_expert") for name, variant in VARIANTS.items() if variant == sizes[part]]
+    common = dict(
+        chunk_size=sizes["horizon"],
+        max_action_dim=sizes["action_dim"],
+        max_state_dim=sizes["state_dim"],
+    )
+    variants = [
+        name
+        for part in ("vlm", "action_expert")
+        for name, variant in VARIANTS.items()
+        if variant == sizes[part]
+    ]
     if len(variants) == 2 and sizes["vocab_size"] == VOCABULARY and sizes["vision"] == SO400M:
         resolution = [SO400M["image_size"]] * 2
         named = dict(paligemma_variant=variants[0], action_expert_variant=variants[1])
-        return dict(type="pi0", **named, n_action_steps=sizes["horizon"], image_resolution=resolution, **common)
+        return dict(
+            type="pi0",
+            **named,
+            n_action_steps=sizes["horizon"],
+            image_resolution=resolution,
+            **common,
+        )
     vision = {theirs: sizes["vision"][ours] for theirs, ours in _SIGLIP.items()}
-    text, action = ({theirs: sizes[part][ours] for theirs, ours in _GEMMA.items()} for part in ("vlm", "action_expert"))
+    text, action = (
+        {theirs: sizes[part][ours] for theirs, ours in _GEMMA.items()}
+        for part in ("vlm", "action_expert")
+    )
     vocabulary = dict(model_type="gemma", vocab_size=sizes["vocab_size"], pad_token_id=None)
     vlm = dict(
-        model_type="paligemma", text_config=text | vocabulary, projection_dim=sizes["vlm"]["width"], image_token_index=sizes["vocab_size"],
+        model_type="paligemma",
+        text_config=text | vocabulary,
+        projection_dim=sizes["vlm"]["width"],
+        image_token_index=sizes["vocab_size"],
         vision_config=dict(model_type="siglip_vision_model", vision_use_head=False, **vision),
-    )  # fmt: skip
+    )
     return dict(
-        architectures=["PI0ForConditionalGeneration"], model_type="pi0", vlm_config=vlm, dit_config=action | vocabulary, **common
+        architectures=["PI0ForConditionalGeneration"],
+        model_type="pi0",
+        vlm_config=vlm,
+        dit_config=action | vocabulary,
+        **common,
     )
 
 
@@ -80,10 +133,14 @@ def paligemma_sizes(values: dict) -> dict:
         raise ValueError(f"it describes a {values.get('model_type')!r}, not a PaliGemma")
     full = PaliGemmaSizes.from_dict(values)
     if full.text_config.model_type != "gemma":
-        raise ValueError(f"its language model is a {full.text_config.model_type}; pi0 stands on the first PaliGemma, whose is a gemma")
+        raise ValueError(
+            f"its language model is a {full.text_config.model_type}; pi0 stands on the first PaliGemma, whose is a gemma"
+        )
     rows, placeholder = full.text_config.vocab_size, full.image_token_index
     vocabulary = placeholder if 0 < rows - placeholder <= 64 else rows
-    return dict(vlm=_gemma(full.text_config), vision=_siglip(full.vision_config), vocab_size=vocabulary)
+    return dict(
+        vlm=_gemma(full.text_config), vision=_siglip(full.vision_config), vocab_size=vocabulary
+    )
 
 
 def sizes_from_shapes(shapes: dict[str, tuple[int, ...]]) -> tuple[dict, str]:
@@ -96,28 +153,44 @@ def sizes_from_shapes(shapes: dict[str, tuple[int, ...]]) -> tuple[dict, str]:
         q, width = shapes[f"{prefix}layers.0.self_attn.q_proj.weight"]
         kv, head_dim = shapes[f"{prefix}layers.0.self_attn.k_proj.weight"][0], 256
         if q % head_dim or kv % head_dim:
-            raise ValueError(f"{q} rows of queries and {kv} of keys are no multiples of the released head size {head_dim}")
+            raise ValueError(
+                f"{q} rows of queries and {kv} of keys are no multiples of the released head size {head_dim}"
+            )
         mlp_dim = shapes[f"{prefix}layers.0.mlp.gate_proj.weight"][0]
         return dict(
-            width=width, depth=_count(shapes, prefix + "layers."), mlp_dim=mlp_dim,
-            num_heads=q // head_dim, num_kv_heads=kv // head_dim, head_dim=head_dim,
-        )  # fmt: skip
+            width=width,
+            depth=_count(shapes, prefix + "layers."),
+            mlp_dim=mlp_dim,
+            num_heads=q // head_dim,
+            num_kv_heads=kv // head_dim,
+            head_dim=head_dim,
+        )
 
     tower = PARTS["vision."]
     try:
         width, _, patch, _ = shapes[tower + "embeddings.patch_embedding.weight"]
         grid = math.isqrt(shapes[tower + "embeddings.position_embedding.weight"][0])
         if width % 72:
-            raise ValueError(f"the vision tower's width {width} is no multiple of the released head size 72")
+            raise ValueError(
+                f"the vision tower's width {width} is no multiple of the released head size 72"
+            )
         vision = dict(
-            image_size=grid * patch, patch_size=patch, width=width, depth=_count(shapes, tower + "encoder.layers."),
-            num_heads=width // 72, mlp_dim=shapes[tower + "encoder.layers.0.mlp.fc1.weight"][0],
-        )  # fmt: skip
+            image_size=grid * patch,
+            patch_size=patch,
+            width=width,
+            depth=_count(shapes, tower + "encoder.layers."),
+            num_heads=width // 72,
+            mlp_dim=shapes[tower + "encoder.layers.0.mlp.fc1.weight"][0],
+        )
         sizes = dict(
-            vlm=gemma(PARTS["experts.vlm."]), action_expert=gemma(PARTS["experts.action."]), vision=vision,
-            vocab_size=shapes[PARTS["embedding."] + "weight"][0], action_dim=shapes["action_in_proj.weight"][1],
-            state_dim=shapes["state_proj.weight"][1], horizon=HORIZON,
-        )  # fmt: skip
+            vlm=gemma(PARTS["experts.vlm."]),
+            action_expert=gemma(PARTS["experts.action."]),
+            vision=vision,
+            vocab_size=shapes[PARTS["embedding."] + "weight"][0],
+            action_dim=shapes["action_in_proj.weight"][1],
+            state_dim=shapes["state_proj.weight"][1],
+            horizon=HORIZON,
+        )
     except KeyError as error:
         raise ValueError(f"there is no tensor {error}") from None
     assumed = (
@@ -129,13 +202,21 @@ def sizes_from_shapes(shapes: dict[str, tuple[int, ...]]) -> tuple[dict, str]:
 
 # transformers' word -> minipi0's
 _GEMMA = {
-    "hidden_size": "width", "num_hidden_layers": "depth", "intermediate_size": "mlp_dim", "num_attention_heads": "num_heads",
-    "num_key_value_heads": "num_kv_heads", "head_dim": "head_dim",
-}  # fmt: skip
+    "hidden_size": "width",
+    "num_hidden_layers": "depth",
+    "intermediate_size": "mlp_dim",
+    "num_attention_heads": "num_heads",
+    "num_key_value_heads": "num_kv_heads",
+    "head_dim": "head_dim",
+}
 _SIGLIP = {
-    "image_size": "image_size", "patch_size": "patch_size", "hidden_size": "width", "num_hidden_layers": "depth",
-    "num_attention_heads": "num_heads", "intermediate_size": "mlp_dim",
-}  # fmt: skip
+    "image_size": "image_size",
+    "patch_size": "patch_size",
+    "hidden_size": "width",
+    "num_hidden_layers": "depth",
+    "num_attention_heads": "num_heads",
+    "intermediate_size": "mlp_dim",
+}
 
 
 def _gemma(config) -> dict:

@@ -35,14 +35,23 @@ def _openpi_stats(folder: Path) -> dict[str, Tensor] | None:
     if len(files) != 1:
         if files:
             robots = ", ".join(str(file.parent.relative_to(folder / "assets")) for file in files)
-            warnings.warn(f"{folder} has normalisation statistics of several data sets ({robots}): none is taken", stacklevel=4)
+            warnings.warn(
+                f"{folder} has normalisation statistics of several data sets ({robots}): none is taken",
+                stacklevel=4,
+            )
         return None
     try:
         found = json.loads(files[0].read_text())["norm_stats"]
         keys = {"state": "state", "action": "actions"}
-        return {name: torch.tensor(found[keys[what]][number]).float() for name in STATS for what, number in [name.split("_")]}
+        return {
+            name: torch.tensor(found[keys[what]][number]).float()
+            for name in STATS
+            for what, number in [name.split("_")]
+        }
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{files[0]} does not hold openpi's normalisation statistics: {error!r}") from error
+        raise ValueError(
+            f"{files[0]} does not hold openpi's normalisation statistics: {error!r}"
+        ) from error
 
 
 def check(stats: dict[str, Tensor], config: dict) -> None:
@@ -51,4 +60,6 @@ def check(stats: dict[str, Tensor], config: dict) -> None:
     for what in ("state", "action"):
         shapes = {tuple(stats[f"{what}_{number}"].shape) for number in ("mean", "std")}
         if len(shapes) > 1 or len(shape := shapes.pop()) != 1 or shape[0] > config[f"{what}_dim"]:
-            raise ValueError(f"stats must be {what}_mean and {what}_std, vectors of one length up to {config[f'{what}_dim']}, not {stats}")
+            raise ValueError(
+                f"stats must be {what}_mean and {what}_std, vectors of one length up to {config[f'{what}_dim']}, not {stats}"
+            )

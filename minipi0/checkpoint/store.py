@@ -21,8 +21,22 @@ from tqdm.auto import tqdm
 
 from minipi0.checkpoint import statistics
 from minipi0.checkpoint.files import DTYPES, incomplete, write_atomically, write_tensors
-from minipi0.checkpoint.layouts import UNUSED, VLM_HEAD, canonical, changes_sign, own_name, released_names, row_counts, to_released
-from minipi0.checkpoint.sizes import config_of, paligemma_sizes, sizes_from_config, sizes_from_shapes
+from minipi0.checkpoint.layouts import (
+    UNUSED,
+    VLM_HEAD,
+    canonical,
+    changes_sign,
+    own_name,
+    released_names,
+    row_counts,
+    to_released,
+)
+from minipi0.checkpoint.sizes import (
+    config_of,
+    paligemma_sizes,
+    sizes_from_config,
+    sizes_from_shapes,
+)
 
 WORTH_A_BAR = 2**28  # bytes
 
@@ -47,7 +61,9 @@ class Checkpoint:
                 return tensors.get_tensor(key)[: self.shapes[name][0]]
         finally:  # whatever came of it: after opening, or the new file could slip in between
             if _version(file) != self.versions[file]:
-                raise ValueError(f"{file} was replaced while it was being read, and two models would have been mixed: load it again")
+                raise ValueError(
+                    f"{file} was replaced while it was being read, and two models would have been mixed: load it again"
+                )
 
     def config(self) -> dict:
         """The model's sizes, as `Pi0Config.to_dict` gives them: from config.json, else as `save` noted them, else from released shapes.
@@ -59,7 +75,9 @@ class Checkpoint:
         if (self.folder / "config.json").exists():
             sizes = self._config_json(sizes_from_config)
             if noted not in (None, sizes):
-                raise ValueError(f"{self.folder}: config.json belongs to other weights (half-written?), or pass the config= you mean")
+                raise ValueError(
+                    f"{self.folder}: config.json belongs to other weights (half-written?), or pass the config= you mean"
+                )
             return sizes
         if noted:
             return noted
@@ -69,7 +87,9 @@ class Checkpoint:
         try:
             sizes, assumed = sizes_from_shapes(self.shapes)
         except ValueError as error:
-            raise ValueError(f"{missing}, and the shapes of its tensors do not tell: {error}; pass config=Pi0Config(...)") from None
+            raise ValueError(
+                f"{missing}, and the shapes of its tensors do not tell: {error}; pass config=Pi0Config(...)"
+            ) from None
         warnings.warn(f"{missing}: sizes taken from its tensors, assuming {assumed}", stacklevel=3)
         return sizes
 
@@ -100,7 +120,9 @@ class Checkpoint:
             raise ValueError(f"{file} is not readable as JSON: {error}") from None
         except Exception as error:  # whatever transformers' own configuration classes find wrong
             reason = error if isinstance(error, ValueError) else repr(error)
-            raise ValueError(f"{file} does not hold a pi0's sizes: {reason}; pass config=Pi0Config(...)") from error
+            raise ValueError(
+                f"{file} does not hold a pi0's sizes: {reason}; pass config=Pi0Config(...)"
+            ) from error
 
 
 def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
@@ -111,12 +133,18 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
     path = Path(path_or_repo)
     if not path.exists():
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(path_or_repo)):
-            raise FileNotFoundError(f"no file or folder {path_or_repo}, and that is no Hugging Face repository id (owner/name)")
+            raise FileNotFoundError(
+                f"no file or folder {path_or_repo}, and that is no Hugging Face repository id (owner/name)"
+            )
         try:
-            patterns = dict(allow_patterns=["*.safetensors", "*.json"], ignore_patterns=["*/*.safetensors"])  # of other checkpoints
+            patterns = dict(
+                allow_patterns=["*.safetensors", "*.json"], ignore_patterns=["*/*.safetensors"]
+            )  # of other checkpoints
             path = Path(snapshot_download(str(path_or_repo), **patterns))
         except (HfHubHTTPError, OSError) as error:
-            raise FileNotFoundError(f"no folder {path_or_repo} here, and from the Hugging Face Hub it could not be had: {error}") from error
+            raise FileNotFoundError(
+                f"no folder {path_or_repo} here, and from the Hugging Face Hub it could not be had: {error}"
+            ) from error
     found: dict[str, tuple[Path, str, tuple[int, ...], str]] = {}
     written: dict = {}
     versions = {file: _version(file) for file in _files(path)}
@@ -130,9 +158,15 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
                     part = tensors.get_slice(key)
                     name = key if own else canonical(key)
                     if name in found:
-                        raise ValueError(f"{file}: {key} and {found[name][1]} are the same tensor by name")
+                        raise ValueError(
+                            f"{file}: {key} and {found[name][1]} are the same tensor by name"
+                        )
                     found[name] = (file, key, tuple(part.get_shape()), part.get_dtype())
-        except (SafetensorError, OSError, RuntimeError) as error:  # RuntimeError: torch's, which maps it after safetensors has looked
+        except (
+            SafetensorError,
+            OSError,
+            RuntimeError,
+        ) as error:  # RuntimeError: torch's, which maps it after safetensors has looked
             raise incomplete(file, error) from error
     released = not any(name.startswith("experts.") for name in found)
     embedding = released_names("embedding.weight")[0]
@@ -153,20 +187,29 @@ def _files(path: Path) -> list[Path]:
     """The weight files of a checkpoint: itself, the one file of a folder, or its shards."""
     index = path / "model.safetensors.index.json"
     if path.is_file() and path.suffix != ".safetensors":
-        raise ValueError(f"{path} is no .safetensors file, and nothing else is read: a pickle (.bin, .pt, .ckpt) could run any code")
+        raise ValueError(
+            f"{path} is no .safetensors file, and nothing else is read: a pickle (.bin, .pt, .ckpt) could run any code"
+        )
     if path.is_file():
         return [path]
     if (path / "model.safetensors").exists():
         return [path / "model.safetensors"]
     if not index.exists():
-        raise FileNotFoundError(f"{path} holds no model.safetensors: it has {sorted(p.name for p in path.iterdir())[:10]}")
+        raise FileNotFoundError(
+            f"{path} holds no model.safetensors: it has {sorted(p.name for p in path.iterdir())[:10]}"
+        )
     try:
-        files = [path / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        files = [
+            path / name
+            for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{index} is no index of shards: {error!r}") from error
     absent = [file.name for file in files if not file.exists()]
     if absent:
-        raise ValueError(f"{path} lacks {_listed('of its shards', absent)}\nwas its download or copy cut short?")
+        raise ValueError(
+            f"{path} lacks {_listed('of its shards', absent)}\nwas its download or copy cut short?"
+        )
     return files
 
 
@@ -187,7 +230,13 @@ def _noted(file: Path, metadata: dict[str, str] | None) -> dict:
         raise ValueError(f"{file}: its metadata is not readable as JSON: {error}") from None
 
 
-def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype | None = None, only: tuple[str, ...] = ("",)) -> None:
+def load(
+    model: nn.Module,
+    source: Checkpoint,
+    config: dict,
+    dtype: torch.dtype | None = None,
+    only: tuple[str, ...] = ("",),
+) -> None:
     """Fill a model built on the meta device, tensor by tensor, the largest first so that the peak stays near the model's own size.
 
     config: the model's sizes. dtype: of the parameters; by default the file's, and where it mixes several the widest.
@@ -196,8 +245,14 @@ def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype 
     weights: not finite, or a matrix of zeros, which is what a file holds where it was given its length but not yet its bytes.
     """
     if dtype not in (None, *DTYPES.values()):
-        raise ValueError(f"dtype must be a floating-point torch.dtype of 16 to 64 bits, not {dtype!r}")
-    parameters = {own_name(name): (name, parameter) for name, parameter in model.named_parameters() if own_name(name).startswith(only)}
+        raise ValueError(
+            f"dtype must be a floating-point torch.dtype of 16 to 64 bits, not {dtype!r}"
+        )
+    parameters = {
+        own_name(name): (name, parameter)
+        for name, parameter in model.named_parameters()
+        if own_name(name).startswith(only)
+    }
     sources = {name: released_names(name) if source.released else [name] for name in parameters}
     wanted = {key for keys in sources.values() for key in keys}
     missing = sorted(wanted - source.shapes.keys())
@@ -205,17 +260,24 @@ def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype 
     wrong = []
     for name, keys in sources.items():
         shape = tuple(parameters[name][1].shape)
-        for key, rows in zip(keys, row_counts(name, shape[0], config) if source.released else shape[:1], strict=True):
+        for key, rows in zip(
+            keys, row_counts(name, shape[0], config) if source.released else shape[:1], strict=True
+        ):
             expected, found = (rows, *shape[1:]), source.shapes.get(key)
             if found not in (expected, None):
                 wrong.append(f"{key}: {found} in the file, {expected} in the model")
     kinds = {"missing": missing, "unexpected": unexpected, "of another shape": wrong}
     complaints = [_listed(kind, names) for kind, names in kinds.items() if names]
     if complaints:
-        raise ValueError(f"the weights in {source.folder} do not fit the configuration:\n" + "\n".join(complaints))
+        raise ValueError(
+            f"the weights in {source.folder} do not fit the configuration:\n"
+            + "\n".join(complaints)
+        )
     dtype = dtype or _widest(source.dtypes[key] for key in wanted)
     size = sum(parameter.numel() for _, parameter in parameters.values()) * dtype.itemsize
-    with tqdm(total=size, desc="loading weights", unit="B", unit_scale=True, disable=size < WORTH_A_BAR) as bar:
+    with tqdm(
+        total=size, desc="loading weights", unit="B", unit_scale=True, disable=size < WORTH_A_BAR
+    ) as bar:
         for name in sorted(parameters, key=lambda name: -parameters[name][1].numel()):
             full_name, parameter = parameters[name]
             value = torch.empty(parameter.shape, dtype=dtype)
@@ -227,9 +289,13 @@ def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype 
                 row += len(tensor)
                 low, high = part.aminmax()  # one pass, no copy; NaN comes through
                 if not (low.isfinite() and high.isfinite()):
-                    raise ValueError(f"{key} in {source.where[key][0]} holds NaN or infinite numbers, read as {dtype}")
+                    raise ValueError(
+                        f"{key} in {source.where[key][0]} holds NaN or infinite numbers, read as {dtype}"
+                    )
                 if part.ndim > 1 and low == high == 0:
-                    raise ValueError(f"{key} in {source.where[key][0]} holds nothing but zeros: was the file only half written?")
+                    raise ValueError(
+                        f"{key} in {source.where[key][0]} holds nothing but zeros: was the file only half written?"
+                    )
                 del tensor  # unmap it before the next one is read
             if source.released and changes_sign(name):
                 value.neg_()
@@ -239,13 +305,22 @@ def load(model: nn.Module, source: Checkpoint, config: dict, dtype: torch.dtype 
     for module in model.modules():
         if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
             module.to_empty(device="cpu", recurse=False).to(dtype).reset_parameters()
-    for name, buffer in list(model.named_buffers()):  # SigLIP's position_ids, the only one, stands in no file
+    for name, buffer in list(
+        model.named_buffers()
+    ):  # SigLIP's position_ids, the only one, stands in no file
         owner, _, leaf = name.rpartition(".")
-        model.get_submodule(owner).register_buffer(leaf, torch.arange(buffer.numel())[None], persistent=False)
+        model.get_submodule(owner).register_buffer(
+            leaf, torch.arange(buffer.numel())[None], persistent=False
+        )
 
 
-def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str = "minipi0",
-         stats: dict[str, Tensor] | None = None) -> None:  # fmt: skip
+def save(
+    state: dict[str, Tensor],
+    config: dict,
+    folder: str | Path,
+    layout: str = "minipi0",
+    stats: dict[str, Tensor] | None = None,
+) -> None:
     """Write `state` (a model's state_dict) and `config` (its sizes) to folder/model.safetensors and folder/config.json.
 
     layout: "minipi0", or "lerobot": the released names, with both lm_heads, so that LeRobot's and transformers' classes load it strictly.
@@ -265,8 +340,12 @@ def save(state: dict[str, Tensor], config: dict, folder: str | Path, layout: str
     folder.mkdir(parents=True, exist_ok=True)
     values = {"minipi0": config} if layout == "minipi0" else config_of(config)
     metadata = {"format": "pt", "minipi0": json.dumps(noted)}
-    write_atomically(folder / "model.safetensors", lambda path: write_tensors(path, state, metadata))  # first: if any, this one fails
-    write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(values, indent=1) + "\n"))
+    write_atomically(
+        folder / "model.safetensors", lambda path: write_tensors(path, state, metadata)
+    )  # first: if any, this one fails
+    write_atomically(
+        folder / "config.json", lambda path: path.write_text(json.dumps(values, indent=1) + "\n")
+    )
 
 
 def _listed(kind: str, names: list[str]) -> str:
@@ -277,5 +356,7 @@ def _listed(kind: str, names: list[str]) -> str:
 def _widest(dtypes) -> torch.dtype:
     kinds = set(dtypes)
     if kinds - DTYPES.keys():
-        raise ValueError(f"weights of type {sorted(kinds - DTYPES.keys())} cannot be read: expected {sorted(DTYPES)}")
+        raise ValueError(
+            f"weights of type {sorted(kinds - DTYPES.keys())} cannot be read: expected {sorted(DTYPES)}"
+        )
     return reduce(torch.promote_types, (DTYPES[kind] for kind in kinds))

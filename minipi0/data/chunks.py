@@ -59,15 +59,23 @@ def load(
     if split not in SPLITS:
         raise ValueError(f"split is one of {SPLITS}, not {split!r}")
     if test_every is not None and test_every < 1:
-        raise ValueError(f"test_every must be at least 1 (or None to hold nothing out), not {test_every}")
+        raise ValueError(
+            f"test_every must be at least 1 (or None to hold nothing out), not {test_every}"
+        )
     if isinstance(cameras, str):
         raise ValueError(f"cameras is a list of names, not the text {cameras!r}")
     recording = lerobot.read(sources.locate(source, cameras), state_key, action_key)
-    chosen = recording.cameras if cameras is None else [_camera(name, recording) for name in cameras]
+    chosen = (
+        recording.cameras if cameras is None else [_camera(name, recording) for name in cameras]
+    )
 
-    held_out = np.array([test_every is not None and i % test_every == 0 for i in range(len(recording.episodes))])
+    held_out = np.array(
+        [test_every is not None and i % test_every == 0 for i in range(len(recording.episodes))]
+    )
     episodes = {"train": ~held_out, "test": held_out, "all": held_out | True}
-    for part in dict.fromkeys([split, "train"]):  # the training episodes are always needed, for the statistics
+    for part in dict.fromkeys(
+        [split, "train"]
+    ):  # the training episodes are always needed, for the statistics
         if not episodes[part].any():
             raise ValueError(
                 f"{source}: no {part} episode, with test_every={test_every} and {len(held_out)} episodes in all; "
@@ -75,13 +83,28 @@ def load(
             )
     in_training = np.repeat(episodes["train"], [episode.length for episode in recording.episodes])
     stats = {}
-    for name, values, names in (("state", recording.state, recording.state_names), ("action", recording.actions, recording.action_names)):
-        stats[f"{name}_mean"], stats[f"{name}_std"] = _mean_std(values[in_training], names, f"{source}: {name}")
+    for name, values, names in (
+        ("state", recording.state, recording.state_names),
+        ("action", recording.actions, recording.action_names),
+    ):
+        stats[f"{name}_mean"], stats[f"{name}_std"] = _mean_std(
+            values[in_training], names, f"{source}: {name}"
+        )
 
     shortest = prompt.tokenize(recording.task_texts, None, tokenizer)[0].shape[1]
     tokens = prompt.tokenize(recording.task_texts, max(shortest, prompt_length or 0), tokenizer)
     pictures = [frames.load(recording, camera, image_size) for camera in chosen]
-    return ActionChunks(recording, np.flatnonzero(episodes[split]), horizon, chosen, image_size, pictures, stats, tokens, seed)
+    return ActionChunks(
+        recording,
+        np.flatnonzero(episodes[split]),
+        horizon,
+        chosen,
+        image_size,
+        pictures,
+        stats,
+        tokens,
+        seed,
+    )
 
 
 class ActionChunks:
@@ -93,20 +116,55 @@ class ActionChunks:
     cameras, fps, state_names, action_names: as in the data set; horizon and image_size: as asked for.
     """
 
-    def __init__(self, recording, chosen: np.ndarray, horizon, cameras, image_size, pictures, stats, tokens, seed):
+    def __init__(
+        self,
+        recording,
+        chosen: np.ndarray,
+        horizon,
+        cameras,
+        image_size,
+        pictures,
+        stats,
+        tokens,
+        seed,
+    ):
         episodes = [recording.episodes[i] for i in chosen]
-        self.rows = np.concatenate([np.arange(e.start, e.start + e.length) for e in episodes])  # (N,) rows of the recording's arrays
-        self.left = torch.cat([torch.arange(e.length, 0, -1) for e in episodes])  # (N,) frames to the episode's end, this one included
+        self.rows = np.concatenate(
+            [np.arange(e.start, e.start + e.length) for e in episodes]
+        )  # (N,) rows of the recording's arrays
+        self.left = torch.cat(
+            [torch.arange(e.length, 0, -1) for e in episodes]
+        )  # (N,) frames to the episode's end, this one included
         self.episodes = [e.index for e in episodes]
         self.episode_index = torch.cat([torch.full((e.length,), e.index) for e in episodes])
         self.frame_index = torch.cat([torch.arange(e.length) for e in episodes])
-        self.horizon, self.cameras, self.image_size, self.fps = horizon, cameras, image_size, recording.fps
-        self.state_names, self.action_names, self.stats = recording.state_names, recording.action_names, stats
-        self.state, self.actions = torch.from_numpy(recording.state[self.rows]), torch.from_numpy(recording.actions[self.rows])
-        self.task_index, self.task_texts = torch.from_numpy(recording.task[self.rows]), recording.task_texts
+        self.horizon, self.cameras, self.image_size, self.fps = (
+            horizon,
+            cameras,
+            image_size,
+            recording.fps,
+        )
+        self.state_names, self.action_names, self.stats = (
+            recording.state_names,
+            recording.action_names,
+            stats,
+        )
+        self.state, self.actions = (
+            torch.from_numpy(recording.state[self.rows]),
+            torch.from_numpy(recording.actions[self.rows]),
+        )
+        self.task_index, self.task_texts = (
+            torch.from_numpy(recording.task[self.rows]),
+            recording.task_texts,
+        )
         self.tokens, self.token_mask = tokens  # (tasks, L)
-        self.pictures = pictures  # per camera (F, 3, image_size, image_size) uint8, of the whole recording
-        self.normal_state, self.normal_actions = self.normalise_state(self.state), self.normalise(self.actions)
+        self.pictures = (
+            pictures  # per camera (F, 3, image_size, image_size) uint8, of the whole recording
+        )
+        self.normal_state, self.normal_actions = (
+            self.normalise_state(self.state),
+            self.normalise(self.actions),
+        )
         self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
@@ -127,10 +185,14 @@ class ActionChunks:
         """
         i = torch.as_tensor(indices)
         if i.ndim != 1 or len(i) and (i.dtype == torch.bool or i.is_floating_point()):
-            raise IndexError(f"items are named by a list of integers, not by {i.dtype} of shape {tuple(i.shape)}")
+            raise IndexError(
+                f"items are named by a list of integers, not by {i.dtype} of shape {tuple(i.shape)}"
+            )
         i = i.long()
         if len(i) and not -len(self) <= i.min() <= i.max() < len(self):
-            raise IndexError(f"items are numbered 0 … {len(self) - 1}, asked for {i.min()} … {i.max()}")
+            raise IndexError(
+                f"items are numbered 0 … {len(self) - 1}, asked for {i.min()} … {i.max()}"
+            )
         i = i % len(self)  # -1 is the last
         ahead, left = torch.arange(self.horizon), self.left[i, None]
         actions = self.normal_actions[i[:, None] + ahead.minimum(left - 1)]  # (B, H, D)
@@ -142,10 +204,14 @@ class ActionChunks:
         images.div_(127.5).sub_(1)
         task = self.task_index[i]
         image_mask = torch.ones(len(i), len(self.cameras), dtype=torch.bool)
-        observation = Observation(images, image_mask, self.tokens[task], self.token_mask[task], self.normal_state[i])
+        observation = Observation(
+            images, image_mask, self.tokens[task], self.token_mask[task], self.normal_state[i]
+        )
         return observation, actions, ahead < left
 
-    def batches(self, n: int, generator: torch.Generator | None = None) -> Iterator[tuple[Observation, Tensor, Tensor]]:
+    def batches(
+        self, n: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Observation, Tensor, Tensor]]:
         """One epoch: every item once, shuffled, in batches of n; the last one is smaller where n does not divide the number of items.
 
         generator: of the shuffling, a CPU one; without it the data set's own goes on, so that each epoch has another order.
@@ -162,11 +228,15 @@ class ActionChunks:
 
     def normalise(self, actions: Tensor) -> Tensor:
         """(actions - mean) / std. actions: (..., D), as recorded."""
-        return (actions - self.stats["action_mean"].to(actions)) / self.stats["action_std"].to(actions)
+        return (actions - self.stats["action_mean"].to(actions)) / self.stats["action_std"].to(
+            actions
+        )
 
     def denormalise(self, actions: Tensor) -> Tensor:
         """Back to the units of the recording: what a robot would be sent. actions: (..., D), normalised."""
-        return actions * self.stats["action_std"].to(actions) + self.stats["action_mean"].to(actions)
+        return actions * self.stats["action_std"].to(actions) + self.stats["action_mean"].to(
+            actions
+        )
 
     def normalise_state(self, state: Tensor) -> Tensor:
         """(state - mean) / std. state: (..., S), as recorded."""
@@ -178,7 +248,9 @@ def _camera(name: str, recording: lerobot.Recording) -> str:
     matches = [key for key in recording.cameras if name in (key, key.rsplit(".", 1)[-1])]
     if len(matches) != 1:
         problem = "is unknown" if not matches else f"could be any of {matches}"
-        raise ValueError(f"camera {name!r} {problem}; {recording.folder} has {', '.join(recording.cameras) or 'none'}")
+        raise ValueError(
+            f"camera {name!r} {problem}; {recording.folder} has {', '.join(recording.cameras) or 'none'}"
+        )
     return matches[0]
 
 
@@ -187,6 +259,13 @@ def _mean_std(values: np.ndarray, names: list[str], what: str) -> tuple[Tensor, 
     mean, std = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
     constant = std <= np.finfo(np.float32).eps * np.abs(values).max(axis=0)
     if constant.any():
-        which = ", ".join(name for name, is_constant in zip(names, constant, strict=True) if is_constant)
-        warnings.warn(f"{what} never changes in the training episodes, so it is shifted to 0 and left unscaled: {which}", stacklevel=3)
-    return torch.tensor(mean, dtype=torch.float32), torch.tensor(np.where(constant, 1.0, std), dtype=torch.float32)
+        which = ", ".join(
+            name for name, is_constant in zip(names, constant, strict=True) if is_constant
+        )
+        warnings.warn(
+            f"{what} never changes in the training episodes, so it is shifted to 0 and left unscaled: {which}",
+            stacklevel=3,
+        )
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(
+        np.where(constant, 1.0, std), dtype=torch.float32
+    )

@@ -84,21 +84,29 @@ def read(folder: Path, state_key: str | None = None, action_key: str | None = No
         version, features, fps = info["codebase_version"], info["features"], float(info["fps"])
         kinds = {key: feature["dtype"] for key, feature in features.items()}
     if version not in ("v2.0", "v2.1", "v3.0"):
-        raise ValueError(f"{info_file}: version {version!r} is unknown; v2.0, v2.1 and v3.0 can be read (LeRobot's scripts convert others)")
+        raise ValueError(
+            f"{info_file}: version {version!r} is unknown; v2.0, v2.1 and v3.0 can be read (LeRobot's scripts convert others)"
+        )
     if not 0 < fps < np.inf:
-        raise ValueError(f"{info_file}: fps is {fps}: write the rate there at which the frames were recorded")
+        raise ValueError(
+            f"{info_file}: fps is {fps}: write the rate there at which the frames were recorded"
+        )
     state_key = _feature(features, state_key, STATE_KEYS, info_file)
     action_key = _feature(features, action_key, ACTION_KEYS, info_file)
     videos = [key for key, kind in kinds.items() if kind == "video"]
     spans = (_spans_v3 if version == "v3.0" else _spans_v2)(folder, info, info_file, videos)
     if len(spans) != info.get("total_episodes", len(spans)):
-        raise ValueError(f"{info_file} counts {info['total_episodes']} episodes, the list of episodes has {len(spans)}: incomplete?")
+        raise ValueError(
+            f"{info_file} counts {info['total_episodes']} episodes, the list of episodes has {len(spans)}: incomplete?"
+        )
     if not spans:
         raise ValueError(f"{folder}: the data set lists no episode")
     indices = [index for index, *_ in spans]
     if len(set(indices)) < len(indices):
         twice = next(index for index in indices if indices.count(index) > 1)
-        raise ValueError(f"{folder}: the list of episodes in meta/ has episode {twice} more than once: keep one of the entries")
+        raise ValueError(
+            f"{folder}: the list of episodes in meta/ has episode {twice} more than once: keep one of the entries"
+        )
     task_texts = _tasks(folder, version)
     columns = [state_key, action_key, "episode_index", "frame_index", "task_index"]
 
@@ -106,32 +114,45 @@ def read(folder: Path, state_key: str | None = None, action_key: str | None = No
     for index, file, length, video_spans in spans:
         if file not in tables:
             table = _table(file, columns)
-            tables = {file: (table, _integers(table, "episode_index", file))}  # only the last one: episodes come in the order of the files
+            tables = {
+                file: (table, _integers(table, "episode_index", file))
+            }  # only the last one: episodes come in the order of the files
         table, episode_of = tables[file]
         mine = np.flatnonzero(episode_of == index)
         if not 0 < length == len(mine) == mine[-1] - mine[0] + 1:
             found = f"{len(mine)}{' or others between them' if len(mine) == length else ''}"
-            raise ValueError(f"{file}: expected {length} rows of episode {index} as the metadata say, found {found}")
+            raise ValueError(
+                f"{file}: expected {length} rows of episode {index} as the metadata say, found {found}"
+            )
         table = table.slice(mine[0], length)
         if not np.array_equal(_integers(table, "frame_index", file), np.arange(length)):
-            raise ValueError(f"{file}: the frames of episode {index} are not numbered 0 … {length - 1} in that order (frame_index)")
+            raise ValueError(
+                f"{file}: the frames of episode {index} are not numbered 0 … {length - 1} in that order (frame_index)"
+            )
         part = {}
         for name, key in (("state", state_key), ("actions", action_key)):
             part[name] = _matrix(table[key], features[key].get("shape"), f"{file}: {key!r}")
             if not np.isfinite(part[name]).all():
                 frame, dim = np.argwhere(~np.isfinite(part[name]))[0]
                 where = f"in episode {index}, frame {frame}, dimension {dim}"
-                raise ValueError(f"{file}: {key!r} is {part[name][frame, dim]} as float32 {where}: repair or remove that episode")
+                raise ValueError(
+                    f"{file}: {key!r} is {part[name][frame, dim]} as float32 {where}: repair or remove that episode"
+                )
         part["task"] = _integers(table, "task_index", file)
         unknown = set(part["task"].tolist()) - set(task_texts)
         if unknown:
-            raise ValueError(f"{file}: task_index {min(unknown)} in episode {index}, but {folder / 'meta'} lists only {sorted(task_texts)}")
+            raise ValueError(
+                f"{file}: task_index {min(unknown)} in episode {index}, but {folder / 'meta'} lists only {sorted(task_texts)}"
+            )
         parts.append(part)
         episodes.append(Episode(index, start, Span(file, int(mine[0]), length), video_spans))
         start += length
 
     numbers = sorted(task_texts)  # the files' numbers may have gaps
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in ("state", "actions", "task")}
+    arrays = {
+        name: np.concatenate([part[name] for part in parts])
+        for name in ("state", "actions", "task")
+    }
     return Recording(
         folder=folder,
         version=version,
@@ -142,8 +163,12 @@ def read(folder: Path, state_key: str | None = None, action_key: str | None = No
         actions=arrays["actions"],
         task=np.searchsorted(numbers, arrays["task"]),
         task_texts=[task_texts[number] for number in numbers],
-        state_names=flat_names(features[state_key].get("names"), arrays["state"].shape[1], state_key),
-        action_names=flat_names(features[action_key].get("names"), arrays["actions"].shape[1], action_key),
+        state_names=flat_names(
+            features[state_key].get("names"), arrays["state"].shape[1], state_key
+        ),
+        action_names=flat_names(
+            features[action_key].get("names"), arrays["actions"].shape[1], action_key
+        ),
     )
 
 
@@ -166,7 +191,9 @@ def flat_names(names, width: int, key: str) -> list[str]:
     return flat if len(flat) == width else [f"{key}[{i}]" for i in range(width)]
 
 
-def _spans_v2(folder: Path, info: dict, info_file: Path, cameras: list[str]) -> list[tuple[int, Path, int, dict[str, Span]]]:
+def _spans_v2(
+    folder: Path, info: dict, info_file: Path, cameras: list[str]
+) -> list[tuple[int, Path, int, dict[str, Span]]]:
     """(episode index, parquet file, length, {camera: span}) per episode: a file each, so every span starts at 0.
 
     Videos are indexed by frame: timestamps are those of the recording, drift against the nominal rate, and are not used.
@@ -177,32 +204,60 @@ def _spans_v2(folder: Path, info: dict, info_file: Path, cameras: list[str]) -> 
         with _errors_name(file):
             index, length = int(row["episode_index"]), int(row["length"])
         with _errors_name(info_file):
-            place = {"episode_index": index, "episode_chunk": index // info.get("chunks_size", 1000)}
-            videos = {camera: Span(folder / info["video_path"].format(video_key=camera, **place), 0, length) for camera in cameras}
+            place = {
+                "episode_index": index,
+                "episode_chunk": index // info.get("chunks_size", 1000),
+            }
+            videos = {
+                camera: Span(
+                    folder / info["video_path"].format(video_key=camera, **place), 0, length
+                )
+                for camera in cameras
+            }
             spans.append((index, folder / info["data_path"].format(**place), length, videos))
     return sorted(spans, key=lambda span: span[0])
 
 
-def _spans_v3(folder: Path, info: dict, info_file: Path, cameras: list[str]) -> list[tuple[int, Path, int, dict[str, Span]]]:
+def _spans_v3(
+    folder: Path, info: dict, info_file: Path, cameras: list[str]
+) -> list[tuple[int, Path, int, dict[str, Span]]]:
     """The same for v3.0, where a file holds many episodes and `from_timestamp` (s) times fps is an episode's first frame in it.
     `frames` compares with the times that the video itself tells."""
     files = sorted((folder / "meta" / "episodes").glob("**/*.parquet"))
     if not files:
-        raise FileNotFoundError(f"{folder}: no parquet file in meta/episodes, which a v3.0 data set must have")
+        raise FileNotFoundError(
+            f"{folder}: no parquet file in meta/episodes, which a v3.0 data set must have"
+        )
     spans = []
     for file in files:
         for row in _table(file, lambda name: not name.startswith("stats/")).to_pylist():
             with _errors_name(file):
                 index, length = int(row["episode_index"]), int(row["length"])
                 place = {key: row[f"data/{key}"] for key in PLACE}
-                place_of = {camera: {key: row[f"videos/{camera}/{key}"] for key in PLACE} for camera in cameras}
-                begins = {camera: float(row[f"videos/{camera}/from_timestamp"]) for camera in cameras}
-                first_of = {camera: round(seconds * float(info["fps"])) for camera, seconds in begins.items()}
+                place_of = {
+                    camera: {key: row[f"videos/{camera}/{key}"] for key in PLACE}
+                    for camera in cameras
+                }
+                begins = {
+                    camera: float(row[f"videos/{camera}/from_timestamp"]) for camera in cameras
+                }
+                first_of = {
+                    camera: round(seconds * float(info["fps"]))
+                    for camera, seconds in begins.items()
+                }
             if any(first < 0 for first in first_of.values()):
-                raise ValueError(f"{file}: a from_timestamp of episode {index} is negative: {begins}")
+                raise ValueError(
+                    f"{file}: a from_timestamp of episode {index} is negative: {begins}"
+                )
             with _errors_name(info_file):
-                file_of = {camera: folder / info["video_path"].format(video_key=camera, **place_of[camera]) for camera in cameras}
-                videos = {camera: Span(file_of[camera], first_of[camera], length, begins[camera]) for camera in cameras}
+                file_of = {
+                    camera: folder / info["video_path"].format(video_key=camera, **place_of[camera])
+                    for camera in cameras
+                }
+                videos = {
+                    camera: Span(file_of[camera], first_of[camera], length, begins[camera])
+                    for camera in cameras
+                }
                 spans.append((index, folder / info["data_path"].format(**place), length, videos))
     return sorted(spans, key=lambda span: span[0])
 
@@ -215,14 +270,23 @@ def _tasks(folder: Path, version: str) -> dict[int, str]:
     else:
         file = folder / "meta" / "tasks.parquet"
         table = _table(file)
-        index = (table.schema.pandas_metadata or {}).get("index_columns", [])  # pandas may have called it anything
-        text = next((name for name in ("task", "__index_level_0__", *index) if name in table.column_names), None)
+        index = (table.schema.pandas_metadata or {}).get(
+            "index_columns", []
+        )  # pandas may have called it anything
+        text = next(
+            (name for name in ("task", "__index_level_0__", *index) if name in table.column_names),
+            None,
+        )
         if text is None or "task_index" not in table.column_names:
-            raise ValueError(f"{file}: expected task_index and the text as 'task' or as the index, found {table.column_names}")
+            raise ValueError(
+                f"{file}: expected task_index and the text as 'task' or as the index, found {table.column_names}"
+            )
         texts = dict(zip(table["task_index"].to_pylist(), table[text].to_pylist(), strict=True))
     for number, text in texts.items():
         if not isinstance(text, str):
-            raise ValueError(f"{file}: the text of task {number} is {text!r}: write the instruction there, or an empty text")
+            raise ValueError(
+                f"{file}: the text of task {number} is {text!r}: write the instruction there, or an empty text"
+            )
     return texts
 
 
@@ -246,22 +310,36 @@ def _integers(table: pa.Table, name: str, file: Path) -> np.ndarray:
     return _matrix(table[name], [1], f"{file}: {name!r}", np.int64)[:, 0]
 
 
-def _matrix(column: pa.ChunkedArray, shape: list[int] | None, where: str, dtype=np.float32) -> np.ndarray:
+def _matrix(
+    column: pa.ChunkedArray, shape: list[int] | None, where: str, dtype=np.float32
+) -> np.ndarray:
     """A column of numbers, or of lists of them nested to any depth, as (rows, values per row)."""
     values, found = column.combine_chunks(), []
     if isinstance(values, pa.ExtensionArray):  # a tensor type: lists underneath
         values = values.storage
-    while pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type):
+    while (
+        pa.types.is_list(values.type)
+        or pa.types.is_large_list(values.type)
+        or pa.types.is_fixed_size_list(values.type)
+    ):
         lengths = pc.unique(pc.list_value_length(values)).to_pylist()
         if len(lengths) != 1 or lengths[0] is None:
-            raise ValueError(f"{where} has rows of different or missing lengths {sorted(lengths, key=str)}, info.json declares {shape}")
+            raise ValueError(
+                f"{where} has rows of different or missing lengths {sorted(lengths, key=str)}, info.json declares {shape}"
+            )
         found.append(lengths[0])
         values = values.flatten()
-    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):
+    if not (
+        pa.types.is_floating(values.type)
+        or pa.types.is_integer(values.type)
+        or pa.types.is_boolean(values.type)
+    ):
         raise ValueError(f"{where} holds {values.type}, not numbers")
     width = int(np.prod(found))
     if shape is not None and width != int(np.prod(shape)):
-        raise ValueError(f"{where} has shape {found or [1]} in the table, but info.json declares {list(shape)}")
+        raise ValueError(
+            f"{where} has shape {found or [1]} in the table, but info.json declares {list(shape)}"
+        )
     with np.errstate(all="ignore"):  # too large for float32: infinite, and refused as such
         return values.to_numpy(zero_copy_only=False).astype(dtype).reshape(len(column), width)
 
@@ -271,7 +349,9 @@ def _feature(features: dict, wanted: str | None, usual: tuple[str, ...], file: P
         if key in features:
             return key
     kind = "state" if usual is STATE_KEYS else "action"
-    raise ValueError(f"{file}: no feature {wanted or ' or '.join(usual)}; choose one with {kind}_key=: {', '.join(features)}")
+    raise ValueError(
+        f"{file}: no feature {wanted or ' or '.join(usual)}; choose one with {kind}_key=: {', '.join(features)}"
+    )
 
 
 def _json_lines(file: Path) -> list[dict]:
@@ -285,8 +365,14 @@ def _errors_name(file: Path):
     try:
         yield
     except FileNotFoundError:
-        raise FileNotFoundError(f"{file} is missing: fetch the data set again, or restore the file") from None
+        raise FileNotFoundError(
+            f"{file} is missing: fetch the data set again, or restore the file"
+        ) from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file}: not what a LeRobot data set holds there: {type(error).__name__} {error}") from error
+        raise ValueError(
+            f"{file}: not what a LeRobot data set holds there: {type(error).__name__} {error}"
+        ) from error
     except (ValueError, OSError) as error:  # JSON's and pyarrow's errors are ValueErrors
-        raise ValueError(f"{file} cannot be read, perhaps it is truncated: fetch it again ({error})") from error
+        raise ValueError(
+            f"{file} cannot be read, perhaps it is truncated: fetch it again ({error})"
+        ) from error

@@ -50,14 +50,18 @@ def locate(source: str | Path, cameras: list[str] | None = None) -> Path:
         fetch(CR5_BANANA_URL, _wanted(CR5_BANANA_CHECKSUMS, cameras), folder)
         return folder
     if source in NAMES:
-        raise FileNotFoundError(f"{source!r} should be part of the package but is not there: install minipi0 again")
+        raise FileNotFoundError(
+            f"{source!r} should be part of the package but is not there: install minipi0 again"
+        )
     if not _is_repo_id(source):
         raise FileNotFoundError(
             f"{source!r} is no data set: not a folder here ({Path(source).expanduser().absolute()}), not a named one ({', '.join(NAMES)}), "
             "and not of the form of a Hugging Face repo id (owner/name)"
         )
     try:
-        return Path(snapshot_download(source, repo_type="dataset", allow_patterns=_patterns(cameras)))
+        return Path(
+            snapshot_download(source, repo_type="dataset", allow_patterns=_patterns(cameras))
+        )
     except (OSError, ValueError) as error:  # the Hub's errors are OSErrors
         raise ConnectionError(
             f"{source!r} is no folder here ({Path(source).absolute()}), and as a Hugging Face data set it could not be fetched: {error}"
@@ -66,7 +70,11 @@ def locate(source: str | Path, cameras: list[str] | None = None) -> Path:
 
 def available(source: str | Path, cameras: list[str] | None = None) -> bool:
     """Can the data set be had without the network? (So a notebook can take another one and say so.)"""
-    return _on_disk(source, cameras) is not None or _is_repo_id(str(source)) and _in_hub_cache(str(source), cameras)
+    return (
+        _on_disk(source, cameras) is not None
+        or _is_repo_id(str(source))
+        and _in_hub_cache(str(source), cameras)
+    )
 
 
 def fetch(url: str, checksums: dict[str, str], folder: Path) -> None:
@@ -77,8 +85,16 @@ def fetch(url: str, checksums: dict[str, str], folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(folder / ".lock"):  # a second process waits, then finds everything there
-        missing = {path: digest for path, digest in checksums.items() if not (folder / path).exists()}
-        bar = tqdm(missing.items(), f"fetching {folder.name}", len(checksums), unit="file", initial=len(checksums) - len(missing))
+        missing = {
+            path: digest for path, digest in checksums.items() if not (folder / path).exists()
+        }
+        bar = tqdm(
+            missing.items(),
+            f"fetching {folder.name}",
+            len(checksums),
+            unit="file",
+            initial=len(checksums) - len(missing),
+        )
         for path, digest in bar:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +109,9 @@ def fetch(url: str, checksums: dict[str, str], folder: Path) -> None:
             found = hashlib.sha256(part.read_bytes()).hexdigest()
             if found != digest:
                 part.unlink()
-                raise ValueError(f"{url + path} has sha256 {found}, expected {digest}: refused. Run it again: it may have been cut off.")
+                raise ValueError(
+                    f"{url + path} has sha256 {found}, expected {digest}: refused. Run it again: it may have been cut off."
+                )
             os.replace(part, target)
 
 
@@ -124,7 +142,11 @@ def read_checksums(file: Path) -> dict[str, str]:
 
 def _wanted(checksums: Path, cameras: list[str] | None) -> dict[str, str]:
     everything = read_checksums(checksums)
-    return {path: digest for path, digest in everything.items() if cameras != [] or not path.startswith("videos/")}
+    return {
+        path: digest
+        for path, digest in everything.items()
+        if cameras != [] or not path.startswith("videos/")
+    }
 
 
 def _on_disk(source: str | Path, cameras: list[str] | None) -> Path | None:
@@ -134,7 +156,11 @@ def _on_disk(source: str | Path, cameras: list[str] | None) -> Path | None:
         if os.environ.get("MINIPI0_DATA") and (given / "meta" / "info.json").exists():
             return given
         fetched = cache_folder() / "cr5_banana"
-        return fetched if all((fetched / path).exists() for path in _wanted(CR5_BANANA_CHECKSUMS, cameras)) else None
+        return (
+            fetched
+            if all((fetched / path).exists() for path in _wanted(CR5_BANANA_CHECKSUMS, cameras))
+            else None
+        )
     if source == "metaworld-two-ways":
         carried = HERE / "carried" / "metaworld_two_ways"
         return carried if (carried / "meta" / "info.json").exists() else None
@@ -149,7 +175,9 @@ def _is_repo_id(source: str) -> bool:
 def _in_hub_cache(repo_id: str, cameras: list[str] | None) -> bool:
     """Is a snapshot here? Its files are as many as were asked for when it was fetched; a missing one is reported when it is read."""
     try:
-        snapshot_download(repo_id, repo_type="dataset", allow_patterns=_patterns(cameras), local_files_only=True)
+        snapshot_download(
+            repo_id, repo_type="dataset", allow_patterns=_patterns(cameras), local_files_only=True
+        )
     except (OSError, ValueError):
         return False
     return True

@@ -1,11 +1,11 @@
 """Write a data set in LeRobot's v3.0 layout, with pyarrow and PyAV alone: several episodes to a file, one row a frame.
 
-    meta/info.json                                 features, counts, frame rate, where files are
-    meta/stats.json                                min, max, mean, std and count of every feature
-    meta/tasks.parquet                             task_index and the task's text
-    meta/episodes/chunk-000/file-000.parquet       a row per episode: which file, which rows, from when to when in each video
-    data/chunk-000/file-000.parquet                a row per frame: state, action, timestamp, indices
-    videos/CAMERA/chunk-000/file-000.mp4           frames of the same episodes, one episode after the other
+meta/info.json                                 features, counts, frame rate, where files are
+meta/stats.json                                min, max, mean, std and count of every feature
+meta/tasks.parquet                             task_index and the task's text
+meta/episodes/chunk-000/file-000.parquet       a row per episode: which file, which rows, from when to when in each video
+data/chunk-000/file-000.parquet                a row per frame: state, action, timestamp, indices
+videos/CAMERA/chunk-000/file-000.mp4           frames of the same episodes, one episode after the other
 """
 
 import json
@@ -63,15 +63,23 @@ def write(
         for index, episode in enumerate(episodes):
             tables.append(_frames(episode, index, start, tasks.index(episode.task), fps))
             file = {"chunk_index": 0, "file_index": index // episodes_per_file}
-            file_start = rows[index - index % episodes_per_file]["dataset_from_index"] if index % episodes_per_file else start
+            file_start = (
+                rows[index - index % episodes_per_file]["dataset_from_index"]
+                if index % episodes_per_file
+                else start
+            )
             row = {"episode_index": index, **{f"data/{key}": value for key, value in file.items()}}
             row |= {"dataset_from_index": start, "dataset_to_index": start + len(episode.actions)}
             for camera in cameras:
                 row |= {f"videos/{camera}/{key}": value for key, value in file.items()}
                 row[f"videos/{camera}/from_timestamp"] = (start - file_start) / fps
-                row[f"videos/{camera}/to_timestamp"] = (start - file_start + len(episode.actions)) / fps
+                row[f"videos/{camera}/to_timestamp"] = (
+                    start - file_start + len(episode.actions)
+                ) / fps
             row |= {"tasks": [episode.task], "length": len(episode.actions)}
-            for key, stats in _stats([tables[-1]], {camera: [episode.videos[camera]] for camera in cameras}).items():
+            for key, stats in _stats(
+                [tables[-1]], {camera: [episode.videos[camera]] for camera in cameras}
+            ).items():
                 row |= {f"stats/{key}/{name}": value for name, value in stats.items()}
             rows.append(row | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0})
             start += len(episode.actions)
@@ -84,7 +92,9 @@ def write(
                 _write_video(new / VIDEO.format(video_key=camera, **file), frames, fps, quality)
         _write_table(new / EPISODES, pa.Table.from_pylist(rows))
         _write_table(new / "meta/tasks.parquet", _task_table(tasks))
-        stats = _stats(tables, {camera: [episode.videos[camera] for episode in episodes] for camera in cameras})
+        stats = _stats(
+            tables, {camera: [episode.videos[camera] for episode in episodes] for camera in cameras}
+        )
         (new / "meta/stats.json").write_text(json.dumps(stats, indent=4))
         info = {
             "codebase_version": "v3.0",
@@ -117,7 +127,11 @@ def _check(episodes: Sequence[Episode], state_dim: int, action_dim: int) -> list
     cameras = {camera: frames.shape[1:] for camera, frames in episodes[0].videos.items()}
     for index, episode in enumerate(episodes):
         length = len(episode.actions)
-        if length == 0 or episode.states.shape != (length, state_dim) or episode.actions.shape != (length, action_dim):
+        if (
+            length == 0
+            or episode.states.shape != (length, state_dim)
+            or episode.actions.shape != (length, action_dim)
+        ):
             raise ValueError(
                 f"episode {index}: states {episode.states.shape} and actions {episode.actions.shape}, expected (T, {state_dim}) "
                 f"and (T, {action_dim}) with T >= 1"
@@ -125,12 +139,23 @@ def _check(episodes: Sequence[Episode], state_dim: int, action_dim: int) -> list
         if not (np.isfinite(episode.states).all() and np.isfinite(episode.actions).all()):
             raise ValueError(f"episode {index} holds a NaN or an infinity")
         if {camera: frames.shape[1:] for camera, frames in episode.videos.items()} != cameras:
-            raise ValueError(f"episode {index}: its cameras or their sizes differ from episode 0's, {cameras}")
+            raise ValueError(
+                f"episode {index}: its cameras or their sizes differ from episode 0's, {cameras}"
+            )
         for camera, frames in episode.videos.items():
-            if len(frames) != length or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-                raise ValueError(f"episode {index}, {camera}: expected ({length}, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
+            if (
+                len(frames) != length
+                or frames.dtype != np.uint8
+                or frames.ndim != 4
+                or frames.shape[3] != 3
+            ):
+                raise ValueError(
+                    f"episode {index}, {camera}: expected ({length}, H, W, 3) uint8, got {frames.shape} {frames.dtype}"
+                )
             if frames.shape[1] % 2 or frames.shape[2] % 2:
-                raise ValueError(f"episode {index}, {camera}: height and width must be even, got {frames.shape[1:3]}")
+                raise ValueError(
+                    f"episode {index}, {camera}: height and width must be even, got {frames.shape[1:3]}"
+                )
     return list(cameras)
 
 
@@ -150,35 +175,81 @@ def _frames(episode: Episode, index: int, start: int, task_index: int, fps: int)
     )
 
 
-def _stats(tables: list[pa.Table], videos: dict[str, list[np.ndarray]]) -> dict[str, dict[str, list]]:
+def _stats(
+    tables: list[pa.Table], videos: dict[str, list[np.ndarray]]
+) -> dict[str, dict[str, list]]:
     """Per feature and dimension; of frames per colour, as (3, 1, 1), in [0, 1]."""
     stats = {}
     for key in tables[0].column_names:
         values = np.concatenate([np.array(table[key].to_pylist()) for table in tables])
         values = values.reshape(len(values), -1)
-        stats[key] = {name: getattr(values, name)(axis=0).tolist() for name in ("min", "max", "mean", "std")} | {"count": [len(values)]}
+        stats[key] = {
+            name: getattr(values, name)(axis=0).tolist() for name in ("min", "max", "mean", "std")
+        } | {"count": [len(values)]}
     for key, clips in videos.items():
         count = sum(map(len, clips))
-        levels = sum(np.stack([np.bincount(clip[..., colour].ravel(), minlength=256) for colour in range(3)]) for clip in clips)  # (3, 256)
+        levels = sum(
+            np.stack([np.bincount(clip[..., colour].ravel(), minlength=256) for colour in range(3)])
+            for clip in clips
+        )  # (3, 256)
         values = np.arange(256) / 255
         mean = levels @ values / levels.sum(1)
         std = np.sqrt(np.maximum(levels @ values**2 / levels.sum(1) - mean**2, 0))
         low, high = (levels > 0).argmax(1) / 255, (255 - (levels[:, ::-1] > 0).argmax(1)) / 255
         per_colour = {"min": low, "max": high, "mean": mean, "std": std}
-        stats[key] = {name: value.reshape(3, 1, 1).tolist() for name, value in per_colour.items()} | {"count": [count]}
+        stats[key] = {
+            name: value.reshape(3, 1, 1).tolist() for name, value in per_colour.items()
+        } | {"count": [count]}
     return stats
 
 
-def _features(episode: Episode, cameras: list[str], fps: int, state_names: Sequence[str], action_names: Sequence[str]) -> dict:
-    features = {"observation.state": {"dtype": "float32", "shape": [len(state_names)], "names": list(state_names), "fps": fps}}
+def _features(
+    episode: Episode,
+    cameras: list[str],
+    fps: int,
+    state_names: Sequence[str],
+    action_names: Sequence[str],
+) -> dict:
+    features = {
+        "observation.state": {
+            "dtype": "float32",
+            "shape": [len(state_names)],
+            "names": list(state_names),
+            "fps": fps,
+        }
+    }
     for camera in cameras:
         height, width = episode.videos[camera].shape[1:3]
-        video = {"height": height, "width": width, "codec": "h264", "pix_fmt": "yuv420p", "is_depth_map": False, "fps": fps, "channels": 3}
-        features[camera] = {"dtype": "video", "shape": [height, width, 3], "names": ["height", "width", "channel"]}
-        features[camera]["info"] = {f"video.{key}": value for key, value in video.items()} | {"has_audio": False}
-    features["action"] = {"dtype": "float32", "shape": [len(action_names)], "names": list(action_names), "fps": fps}
+        video = {
+            "height": height,
+            "width": width,
+            "codec": "h264",
+            "pix_fmt": "yuv420p",
+            "is_depth_map": False,
+            "fps": fps,
+            "channels": 3,
+        }
+        features[camera] = {
+            "dtype": "video",
+            "shape": [height, width, 3],
+            "names": ["height", "width", "channel"],
+        }
+        features[camera]["info"] = {f"video.{key}": value for key, value in video.items()} | {
+            "has_audio": False
+        }
+    features["action"] = {
+        "dtype": "float32",
+        "shape": [len(action_names)],
+        "names": list(action_names),
+        "fps": fps,
+    }
     for name in ("timestamp", "frame_index", "episode_index", "index", "task_index"):
-        features[name] = {"dtype": "float32" if name == "timestamp" else "int64", "shape": [1], "names": None, "fps": fps}
+        features[name] = {
+            "dtype": "float32" if name == "timestamp" else "int64",
+            "shape": [1],
+            "names": None,
+            "fps": fps,
+        }
     return features
 
 
@@ -186,10 +257,27 @@ def _task_table(tasks: list[str]) -> pa.Table:
     """LeRobot reads it with pandas and looks the text up in the index: the schema's metadata makes `task` the index."""
     table = pa.table({"task_index": np.arange(len(tasks)), "task": tasks})
     columns = [
-        {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": None},
-        {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
+        {
+            "name": "task_index",
+            "field_name": "task_index",
+            "pandas_type": "int64",
+            "numpy_type": "int64",
+            "metadata": None,
+        },
+        {
+            "name": "task",
+            "field_name": "task",
+            "pandas_type": "unicode",
+            "numpy_type": "object",
+            "metadata": None,
+        },
     ]
-    pandas = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
+    pandas = {
+        "index_columns": ["task"],
+        "column_indexes": [],
+        "columns": columns,
+        "pandas_version": "2.0.0",
+    }
     return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
 
 
@@ -201,8 +289,14 @@ def _write_table(path: Path, table: pa.Table) -> None:
 def _write_video(path: Path, clips: list[np.ndarray], fps: int, quality: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": str(quality), "g": "10", "preset": "slow"})
-        stream.width, stream.height, stream.pix_fmt = clips[0].shape[2], clips[0].shape[1], "yuv420p"
+        stream = container.add_stream(
+            "libx264", rate=fps, options={"crf": str(quality), "g": "10", "preset": "slow"}
+        )
+        stream.width, stream.height, stream.pix_fmt = (
+            clips[0].shape[2],
+            clips[0].shape[1],
+            "yuv420p",
+        )
         stream.thread_count = 1  # the same file on every machine with this encoder
         for pts, picture in enumerate(picture for clip in clips for picture in clip):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

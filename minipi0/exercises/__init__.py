@@ -39,7 +39,9 @@ def check(number: str, answer=...) -> bool:
     try:
         wrong = judge(_tried(... if answer is None else answer))
     except _NotTried:
-        print(f"Exercise {number}: not tried yet. Replace the ... above, run its cell, then this one again.")
+        print(
+            f"Exercise {number}: not tried yet. Replace the ... above, run its cell, then this one again."
+        )
         return False
     except Exception as error:  # the reader's own code may raise anything: show it as an answer, not as a traceback
         wrong = f"your code stopped with {type(error).__name__}: {error}"

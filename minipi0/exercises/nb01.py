@@ -12,7 +12,11 @@ def _numbers(answer, names: str) -> list[float] | str:
         values = [float(v) for v in answer]
     except (TypeError, ValueError):
         values = []
-    return values if len(values) == len(names.split(",")) else f"give {len(names.split(','))} numbers: ({names})"
+    return (
+        values
+        if len(values) == len(names.split(","))
+        else f"give {len(names.split(','))} numbers: ({names})"
+    )
 
 
 def _near(a, b, tolerance: float = 1e-3) -> bool:
@@ -125,7 +129,9 @@ def where_two_lines_meet(answer):
     if _near(velocity, 3) or _near(velocity, -2):
         return "that is the velocity of one of the pairs. The network sees only (x, tau), the same for both: which one answer costs least?"
     if _near(velocity, 2.5):
-        return "(3 - (-2)) / 2 is half their difference. The mean is half their sum, signs included."
+        return (
+            "(3 - (-2)) / 2 is half their difference. The mean is half their sum, signs included."
+        )
     if _near(velocity, 1):
         return "that is the sum of both velocities. Squared error is least at their mean."
     if not _near(velocity, 0.5):
@@ -143,9 +149,13 @@ def both_ends(answer):
         if not isinstance(got, tuple | list | torch.Tensor) or len(got) != 2:
             return "return two tensors: (noise, action)"
         start, end = (part.double() if isinstance(part, torch.Tensor) else part for part in got)
-        if not all(isinstance(part, torch.Tensor) and part.shape == x.shape for part in (start, end)):
+        if not all(
+            isinstance(part, torch.Tensor) and part.shape == x.shape for part in (start, end)
+        ):
             return f"noise and action both have x's shape, {tuple(x.shape)}"
-        if torch.allclose(start, x - (1 - tau) * velocity) and torch.allclose(end, x + tau * velocity):
+        if torch.allclose(start, x - (1 - tau) * velocity) and torch.allclose(
+            end, x + tau * velocity
+        ):
             return "you went back for 1 - tau and on for tau, as if tau were released code's t. Here tau has passed, 1 - tau is left."
         if torch.allclose(start, actions) and torch.allclose(end, noise):
             return "both are right, in the other order: (noise, action)"

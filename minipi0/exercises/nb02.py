@@ -14,12 +14,24 @@ def before_anything_is_known(answer):
     except (TypeError, ValueError, RuntimeError):
         return "give two numbers: (vx, vy)"
     for wrong, message in (
-        ((1, 0), "(1, 0) is the mean of the actions. The velocity is A - eps, and at tau = 0 the point x *is* the noise."),
-        ((-0.5, -1), "that is mean - x with equal weights. Three quarters of the actions lie on the right."),
+        (
+            (1, 0),
+            "(1, 0) is the mean of the actions. The velocity is A - eps, and at tau = 0 the point x *is* the noise.",
+        ),
+        (
+            (-0.5, -1),
+            "that is mean - x with equal weights. Three quarters of the actions lie on the right.",
+        ),
         ((-0.5, 1), "the sign: noise is subtracted, A - eps."),
-        ((1.5, -1), "that leads to the likelier cluster. At tau = 0 the point tells nothing about the action yet: average over both."),
+        (
+            (1.5, -1),
+            "that leads to the likelier cluster. At tau = 0 the point tells nothing about the action yet: average over both.",
+        ),
         ((0.5, 0), "x has two components: the mean of the actions is (1, 0), and x is (0.5, 1)."),
-        ((0.5, 1), "the sign of the second component: the mean of the actions lies below x, at (1, 0)."),
+        (
+            (0.5, 1),
+            "the sign of the second component: the mean of the actions lies below x, at (1, 0).",
+        ),
         ((0, 0), "x stands still only at the mean of the actions, (1, 0)."),
     ):
         if abs(vx - wrong[0]) + abs(vy - wrong[1]) < 2e-3:
@@ -40,12 +52,16 @@ def two_answers(answer):
         right = (torch.tanh(tau * x / left**2) - x) / left
 
         def is_(wrong, got=got, right=right):
-            return torch.allclose(got, wrong, atol=1e-3) and not torch.allclose(right, wrong, atol=1e-3)
+            return torch.allclose(got, wrong, atol=1e-3) and not torch.allclose(
+                right, wrong, atol=1e-3
+            )
 
         if is_(-x / left):
             return "your average gives both actions the same weight everywhere. Weigh them by how well each explains x (the posterior)."
         if is_(right * left):
-            return "that is E[A | x] - x, the distance left. There is 1 - tau of the time to cover it."
+            return (
+                "that is E[A | x] - x, the distance left. There is 1 - tau of the time to cover it."
+            )
         if is_(torch.tanh(tau * x / left**2)):
             return "that is E[A | x], where the point should end. How fast must it move to get there in the time that is left?"
         if is_(-right):
@@ -68,7 +84,12 @@ def two_answers(answer):
 def what_remains(answer):
     """One Gaussian cluster of width std: (std, tau) -> Var[A - eps | A^tau] per dimension."""
     for std in (0.5, 2.0, 0.1):
-        for tau in (0.3, 0.8, 0.0, 0.99):  # 0.3 first, where no two formulas coincide; at 1 a right one may be 0 / 0
+        for tau in (
+            0.3,
+            0.8,
+            0.0,
+            0.99,
+        ):  # 0.3 first, where no two formulas coincide; at 1 a right one may be 0 / 0
             total, cov = tau**2 * std**2 + (1 - tau) ** 2, tau * std**2 - (1 - tau)
             got, right = float(answer(std, tau)), std**2 / total
             if abs(got - right) < 1e-6 * right:
@@ -117,7 +138,9 @@ def from_action_to_velocity(answer):
                 return "wrong already at tau = 0, where the velocity is predict_action(x, 0) - x: all of the way, in all of the time."
             continue
         if torch.allclose(got, action - x, atol=1e-6):
-            return "that is the distance left. It has to be covered in the time that is left, 1 - tau."
+            return (
+                "that is the distance left. It has to be covered in the time that is left, 1 - tau."
+            )
         if torch.allclose(got, (1 - tau) * (action - x), atol=1e-6):
             return "divide by the time that is left; you multiplied by it."
         if torch.allclose(got, (action - x) / tau, atol=1e-6):

@@ -34,7 +34,9 @@ def minority_that_a_mean_survives(answer):
     got = [float(answer(h, r)) for h, r in cases]
 
     def is_(formula):
-        return all(_near(value, formula(h, r), 1e-4) for value, (h, r) in zip(got, cases, strict=True))
+        return all(
+            _near(value, formula(h, r), 1e-4) for value, (h, r) in zip(got, cases, strict=True)
+        )
 
     if is_(lambda h, r: r / h):
         return "r / h is how far below the centre the mean must be, in units of h. What is p then?"
@@ -60,10 +62,16 @@ def the_three_variants(answer):
         if not isinstance(got, tuple | list) or len(got) != 3:
             return f'variant "{variant}": return three things, (input, told, target)'
         seen, told, target = got
-        right_input, right_target = (noise, actions) if variant == "a" else (on_path, actions - noise)
+        right_input, right_target = (
+            (noise, actions) if variant == "a" else (on_path, actions - noise)
+        )
 
         def same(x, y):
-            return isinstance(x, torch.Tensor) and x.shape == y.shape and torch.allclose(x, y, atol=1e-5)
+            return (
+                isinstance(x, torch.Tensor)
+                and x.shape == y.shape
+                and torch.allclose(x, y, atol=1e-5)
+            )
 
         if variant == "a" and same(seen, on_path):
             return 'variant "a" has no path: its input is the noise alone.'
@@ -102,10 +110,15 @@ def velocity_from_a_denoiser(answer):
     if not callable(velocity):
         return "velocity_from(denoise) must return a function (x, tau)."
     for tau in (0.0, 0.3, 0.8):
-        got, right = velocity(x.clone(), torch.tensor(tau, dtype=torch.float64)), ring.velocity(x, tau)
+        got, right = (
+            velocity(x.clone(), torch.tensor(tau, dtype=torch.float64)),
+            ring.velocity(x, tau),
+        )
         if not isinstance(got, torch.Tensor) or got.shape != x.shape:
             return f"velocity(x, tau) must return a tensor of x's shape, here {tuple(x.shape)}"
-        if torch.allclose(got, denoise(x, tau), atol=1e-6) and not torch.allclose(got, right, atol=1e-6):
+        if torch.allclose(got, denoise(x, tau), atol=1e-6) and not torch.allclose(
+            got, right, atol=1e-6
+        ):
             return "that is where the particle should end, not how fast it must move to get there."
         if tau and torch.allclose(got, denoise(x, tau) - x, atol=1e-6):
             return "that is the distance left. There is only 1 - tau of the time left to cover it (10 steps would get 65 % of the way)."

@@ -26,7 +26,9 @@ def after_the_first_of_two_steps(answer):
     if _near(abs(x), 2**0.5, 0.1) and _near(abs(y), 2**0.5, 0.1):
         return "that is a mode. At tau = 0 the field does not know the modes yet: it points to the mean of all."
     if _near(x, 1.117, 0.02) and _near(y, -1.117, 0.02):
-        return "that is where it is after both steps (and not yet in a mode). Where after the first?"
+        return (
+            "that is where it is after both steps (and not yet in a mode). Where after the first?"
+        )
     if not (_near(x, 0.5) and _near(y, -0.5)):
         return "at tau = 0 the exact velocity is E[A] - eps with E[A] = 0; take half of it."
 
@@ -40,14 +42,18 @@ def endpoint_of_one_gaussian(answer):
         got = torch.as_tensor(answer(noise.clone(), mean, std), dtype=torch.float64)
 
         def is_(wrong, got=got):
-            return got.numel() in (1, len(noise)) and torch.allclose(got.expand_as(noise), wrong, atol=1e-6)
+            return got.numel() in (1, len(noise)) and torch.allclose(
+                got.expand_as(noise), wrong, atol=1e-6
+            )
 
         if is_(torch.full_like(noise, mean)):
             return "that is where one Euler step ends. The true path keeps the spread: its ends must be distributed as N(mean, std^2)."
         if is_(mean + noise):
             return "the cloud arrives with its width of 1. The data have width std."
         if is_(mean + std**2 * noise):
-            return "the variance goes from 1 to std^2, so the distance to the middle shrinks by ... ?"
+            return (
+                "the variance goes from 1 to std^2, so the distance to the middle shrinks by ... ?"
+            )
         if is_(mean - std * noise):
             return "that mirrors the cloud. In one dimension paths cannot cross, so they keep their order."
         if not is_(mean + std * noise):
@@ -80,7 +86,10 @@ def steps_for_a_tenth_of_the_error(answer):
 @exercise("04.4")
 def euler_on_any_grid(answer):
     """x <- x + (tau_next - tau) v(x, tau)."""
-    ring, noise = toys.ring(), torch.randn(64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ring, noise = (
+        toys.ring(),
+        torch.randn(64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64),
+    )
     even = torch.linspace(0, 1, 11, dtype=torch.float64)
     uneven = torch.tensor([0, 0.1, 0.4, 0.5, 0.9, 1], dtype=torch.float64)
     got = answer(ring.velocity, noise.clone(), even.clone())
@@ -124,6 +133,10 @@ def _same(a, b) -> bool:
 
 def _euler(velocity, x, taus, asked=None, lengths=None):
     """Euler on the grid `taus`, or with one thing wrong: where the field is asked, or how long the steps are."""
-    for tau, length in zip(taus[:-1] if asked is None else asked, taus.diff() if lengths is None else lengths, strict=True):
+    for tau, length in zip(
+        taus[:-1] if asked is None else asked,
+        taus.diff() if lengths is None else lengths,
+        strict=True,
+    ):
         x = x + length * velocity(x, tau)
     return x

@@ -6,7 +6,18 @@ from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig, flo
 from minipi0.exercises import exercise
 from minipi0.pi0 import block_mask, time_embedding
 
-VALID = [True, True, True, True, False, False, True, True, True, True]  # 2 image tokens, 4 text tokens (2 padded), state, 3 actions
+VALID = [
+    True,
+    True,
+    True,
+    True,
+    False,
+    False,
+    True,
+    True,
+    True,
+    True,
+]  # 2 image tokens, 4 text tokens (2 padded), state, 3 actions
 
 
 @exercise("05.1")
@@ -68,24 +79,35 @@ def tokens_through_the_network(answer):
     if cached != 816 + 510:
         return "with the cache: 3 · 256 + 48 prefix tokens once, and 51 suffix tokens in each of ten steps."
     if naive != 8670:
-        return "the first number is right. Without the cache all 867 tokens go through in every step."
+        return (
+            "the first number is right. Without the cache all 867 tokens go through in every step."
+        )
 
 
 def tiny() -> tuple[Pi0, Observation, torch.Tensor]:
     """A small random model with an observation and noise."""
     sizes = dict(depth=2, num_heads=2, num_kv_heads=1, head_dim=8)
     config = Pi0Config(
-        vlm=ExpertConfig(width=24, mlp_dim=32, **sizes), action_expert=ExpertConfig(width=16, mlp_dim=32, **sizes),
-        vision=VisionConfig(image_size=16, patch_size=8, width=16, depth=1, num_heads=2, mlp_dim=32),
-        vocab_size=40, action_dim=3, state_dim=2, horizon=4,
-    )  # fmt: skip
+        vlm=ExpertConfig(width=24, mlp_dim=32, **sizes),
+        action_expert=ExpertConfig(width=16, mlp_dim=32, **sizes),
+        vision=VisionConfig(
+            image_size=16, patch_size=8, width=16, depth=1, num_heads=2, mlp_dim=32
+        ),
+        vocab_size=40,
+        action_dim=3,
+        state_dim=2,
+        horizon=4,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Pi0(config).eval()
         observation = Observation(
-            images=torch.rand(2, 1, 3, 16, 16) * 2 - 1, image_mask=torch.ones(2, 1, dtype=torch.bool),
-            tokens=torch.randint(0, 40, (2, 5)), token_mask=torch.ones(2, 5, dtype=torch.bool), state=torch.randn(2, 2),
-        )  # fmt: skip
+            images=torch.rand(2, 1, 3, 16, 16) * 2 - 1,
+            image_mask=torch.ones(2, 1, dtype=torch.bool),
+            tokens=torch.randint(0, 40, (2, 5)),
+            token_mask=torch.ones(2, 5, dtype=torch.bool),
+            state=torch.randn(2, 2),
+        )
         return model, observation, torch.randn(2, 4, 3)
 
 
@@ -96,7 +118,9 @@ def cached_sampler(answer):
     encode, decode, whole, calls = model.encode, model.decode, model.sample_actions, []
     model.encode = lambda *args: calls.append("encode") or encode(*args)
     model.decode = lambda *args: calls.append("decode") or decode(*args)
-    model.sample_actions = lambda *args, **kwargs: calls.append("sample_actions") or whole(*args, **kwargs)
+    model.sample_actions = lambda *args, **kwargs: (
+        calls.append("sample_actions") or whole(*args, **kwargs)
+    )
     with torch.no_grad():
         got = answer(model, observation, noise, 4)
     if not isinstance(got, torch.Tensor) or got.shape != noise.shape:
@@ -111,20 +135,36 @@ def cached_sampler(answer):
     def euler(times, step):
         encoded, x = encode(observation), noise
         for t in times:
-            time = time_embedding(torch.tensor([t], dtype=torch.float64), model.config.action_expert.width)
+            time = time_embedding(
+                torch.tensor([t], dtype=torch.float64), model.config.action_expert.width
+            )
             x = x + step * decode(encoded, observation.state, x, time)
         return x
 
     with torch.no_grad():
         for times, step, message in [
-            ((0.25, 0.5, 0.75, 1.0), 1 / 4, "your first tau is 1/4: the first step starts at the noise itself, tau = 0."),
-            ((1.0, 0.75, 0.5, 0.25), 1 / 4, "your tau runs down from 1: here tau = 0 is noise. The embedding itself forms t = 1 - tau."),
+            (
+                (0.25, 0.5, 0.75, 1.0),
+                1 / 4,
+                "your first tau is 1/4: the first step starts at the noise itself, tau = 0.",
+            ),
+            (
+                (1.0, 0.75, 0.5, 0.25),
+                1 / 4,
+                "your tau runs down from 1: here tau = 0 is noise. The embedding itself forms t = 1 - tau.",
+            ),
             ((0.0, 0.25, 0.5, 0.75), 1.0, "each step is 1/steps long: x + v / steps."),
-            ((0.0, 0.25, 0.5, 0.75), -1 / 4, "the sign: this model's velocity points from the noise to the action, so it is added."),
+            (
+                (0.0, 0.25, 0.5, 0.75),
+                -1 / 4,
+                "the sign: this model's velocity points from the noise to the action, so it is added.",
+            ),
         ]:
             if torch.allclose(got, euler(times, step), atol=1e-5):
                 return message
-        if not torch.allclose(got, flow.euler(lambda x, tau: model.velocity(observation, x, tau), noise, 4), atol=1e-5):
+        if not torch.allclose(
+            got, flow.euler(lambda x, tau: model.velocity(observation, x, tau), noise, 4), atol=1e-5
+        ):
             return "encoded once, decoded four times, yet another result: tau = i / steps, x <- x + v / steps, the state each time?"
 
 

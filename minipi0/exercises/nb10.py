@@ -81,7 +81,9 @@ def round_the_gripper(answer):
         return "other action dims than the gripper's changed too."
     values = got[..., dim]
     if ((values == 0) | (values == 1)).all() and not {float(low), float(high)} <= {0.0, 1.0}:
-        return "samples are normalised: open and closed are `lowest` and `highest` there, not 0 and 1."
+        return (
+            "samples are normalised: open and closed are `lowest` and `highest` there, not 0 and 1."
+        )
     if not ((values == low) | (values == high)).all():
         return "some values are still between open and closed."
     if not torch.equal(values == high, before[..., dim] > (low + high) / 2):

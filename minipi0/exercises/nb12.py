@@ -34,13 +34,28 @@ def memory_of_the_expert_alone(answer):
     for wrong, message in [
         (right * 1e9, "that is in bytes: divide by 1e9."),
         (right * 1e9 / 2**30, "that is in GiB, 2^30 bytes. Here a GB is 1e9 bytes."),
-        ((2 * frozen + 16 * trained) / 1e9, "of the 20 bytes something is missing: weight, gradient, two moments AND the average."),
-        ((2 * frozen + 12 * trained) / 1e9, "Adam keeps two moments per parameter, and the average is a copy too: 5 times 4 bytes."),
+        (
+            (2 * frozen + 16 * trained) / 1e9,
+            "of the 20 bytes something is missing: weight, gradient, two moments AND the average.",
+        ),
+        (
+            (2 * frozen + 12 * trained) / 1e9,
+            "Adam keeps two moments per parameter, and the average is a copy too: 5 times 4 bytes.",
+        ),
         ((4 * frozen + 20 * trained) / 1e9, "the frozen VLM is in bf16: 2 bytes a parameter."),
-        (20 * trained / 1e9, "the frozen VLM must be in memory as well: nothing is trained there, but it runs."),
-        (20 * ALL / 1e9, "that is full fine-tuning. The VLM's parameters need no gradient, no moments and no average."),
-        ((2 * (ALL - EXPERT) + 20 * EXPERT) / 1e9, "the five projections around the expert are trained too."),
-    ]:  # fmt: skip
+        (
+            20 * trained / 1e9,
+            "the frozen VLM must be in memory as well: nothing is trained there, but it runs.",
+        ),
+        (
+            20 * ALL / 1e9,
+            "that is full fine-tuning. The VLM's parameters need no gradient, no moments and no average.",
+        ),
+        (
+            (2 * (ALL - EXPERT) + 20 * EXPERT) / 1e9,
+            "the five projections around the expert are trained too.",
+        ),
+    ]:
         if abs(got - wrong) < 0.002 * wrong:
             return message
     if not _near(got, right, 0.004):
@@ -74,7 +89,11 @@ def positions_of_a_smaller_robot(answer):
 def adapter(answer):
     """to_model(state, mean, std, width) -> (width,): z-scored, then zero-padded."""
     generator = torch.Generator().manual_seed(0)
-    state, mean, std = torch.randn(3, generator=generator), torch.tensor([5.0, -3.0, 0.5]), torch.tensor([2.0, 0.1, 4.0])
+    state, mean, std = (
+        torch.randn(3, generator=generator),
+        torch.tensor([5.0, -3.0, 0.5]),
+        torch.tensor([2.0, 0.1, 4.0]),
+    )
     got = answer(state, mean, std, 8)
     if not isinstance(got, Tensor) or got.shape != (8,):
         return f"expected a tensor of shape (8,) for width 8, got {tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__}"
@@ -83,7 +102,9 @@ def adapter(answer):
         return "that pads, but does not normalise: subtract the mean, divide by the standard deviation."
     if torch.allclose(got[:3], state / std - mean):
         return "divided before subtracting: the mean is in the robot's units, so subtract it first."
-    if torch.allclose(got[:3], (state - mean) / std**2) or torch.allclose(got[:3], (state - mean) * std):
+    if torch.allclose(got[:3], (state - mean) / std**2) or torch.allclose(
+        got[:3], (state - mean) * std
+    ):
         return "subtracting is right; divide by the standard deviation, once."
     if torch.allclose(got[5:], scored):
         return "the robot's own dims come first, the zeros behind them."
@@ -92,9 +113,15 @@ def adapter(answer):
     if got[3:].isnan().any() or got[3:].isinf().any():
         return "you normalised the padding: 0 / 0. Normalise first, then pad."
     if got[3:].any():
-        return "the padded dims must be 0 after normalisation: normalise first, then pad with zeros."
+        return (
+            "the padded dims must be 0 after normalisation: normalise first, then pad with zeros."
+        )
     got = answer(state[:2], mean[:2], std[:2], 32)
-    if not isinstance(got, Tensor) or got.shape != (32,) or not torch.allclose(got[:2], scored[:2], atol=1e-5):
+    if (
+        not isinstance(got, Tensor)
+        or got.shape != (32,)
+        or not torch.allclose(got[:2], scored[:2], atol=1e-5)
+    ):
         return "right for 3 numbers and width 8, wrong for 2 and width 32: how many zeros there are depends on both."
 
 
@@ -127,8 +154,13 @@ def steps_in_a_budget(answer):
 def from_deltas(answer):
     """to_absolute(deltas (B, H, D), state (B, D), is_delta (D,)) -> absolute targets; others pass through."""
     generator = torch.Generator().manual_seed(1)
-    deltas, state = torch.randn(2, 5, 3, generator=generator), torch.randn(2, 3, generator=generator)
-    is_delta = torch.tensor([True, False, True])  # not the last: "all but the last" would be another function
+    deltas, state = (
+        torch.randn(2, 5, 3, generator=generator),
+        torch.randn(2, 3, generator=generator),
+    )
+    is_delta = torch.tensor(
+        [True, False, True]
+    )  # not the last: "all but the last" would be another function
     before = deltas.clone()
     got = answer(deltas, state, is_delta)
     if not isinstance(got, Tensor) or got.shape != deltas.shape:
@@ -139,7 +171,10 @@ def from_deltas(answer):
     right = torch.where(is_delta, everything, deltas)
     if torch.allclose(got, everything):
         return "some commands, like the gripper's, are absolute already: leave the dims where is_delta is False alone."
-    for wrong in (deltas.cumsum(1) + state[:, None], torch.where(is_delta, deltas.cumsum(1) + state[:, None], deltas)):
+    for wrong in (
+        deltas.cumsum(1) + state[:, None],
+        torch.where(is_delta, deltas.cumsum(1) + state[:, None], deltas),
+    ):
         if torch.allclose(got, wrong):
             return "no cumulative sum: every delta of the chunk is counted from the state at its start, not from the action before."
     if torch.allclose(got, torch.where(is_delta, deltas - state[:, None], deltas)):
@@ -164,7 +199,9 @@ class TinyNetwork(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2))
+        self.layers = nn.Sequential(
+            nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2)
+        )
 
     def forward(self, x: Tensor, tau: Tensor) -> Tensor:
         return self.layers(torch.cat([x, tau.reshape(-1, 1).expand(len(x), 1).to(x)], dim=1))
@@ -173,12 +210,18 @@ class TinyNetwork(nn.Module):
 @exercise("12.6")
 def flow_matching_in_twenty_lines(answer):
     """(interpolate, target, loss, sample): each checked by itself, then trained and sampled."""
-    if not isinstance(answer, tuple | list) or len(answer) != 4 or not all(callable(part) for part in answer):
+    if (
+        not isinstance(answer, tuple | list)
+        or len(answer) != 4
+        or not all(callable(part) for part in answer)
+    ):
         return "give your four functions: (interpolate, target, loss, sample)"
     interpolate, target, loss, sample = answer
     generator = torch.Generator().manual_seed(2)
     actions, noise = torch.randn(2, 5, 2, generator=generator)
-    wrong = _path(interpolate, target, actions, noise, torch.rand(5, generator=generator)) or _sampler(sample, noise)
+    wrong = _path(
+        interpolate, target, actions, noise, torch.rand(5, generator=generator)
+    ) or _sampler(sample, noise)
     if wrong:
         return wrong
     with torch.random.fork_rng(devices=[]):
@@ -187,12 +230,19 @@ def flow_matching_in_twenty_lines(answer):
 
 
 def _path(interpolate, target, actions, noise, tau):
-    if interpolate(torch.zeros(3, 3), torch.ones(3, 3), torch.tensor([0.0, 0.5, 1.0]))[0].unique().numel() > 1:
+    if (
+        interpolate(torch.zeros(3, 3), torch.ones(3, 3), torch.tensor([0.0, 0.5, 1.0]))[0]
+        .unique()
+        .numel()
+        > 1
+    ):
         return "interpolate: tau is one number per item; in your product it runs along the dims. Reshape it to (B, 1)."
     got = interpolate(actions, noise, tau)
     if torch.allclose(got, (1 - tau[:, None]) * actions + tau[:, None] * noise):
         return "interpolate: there tau = 0 is the action. Here it is the noise: tau * action + (1 - tau) * noise."
-    if got.shape != actions.shape or not torch.allclose(got, tau[:, None] * actions + (1 - tau[:, None]) * noise, atol=1e-6):
+    if got.shape != actions.shape or not torch.allclose(
+        got, tau[:, None] * actions + (1 - tau[:, None]) * noise, atol=1e-6
+    ):
         return "interpolate: the straight line, tau * action + (1 - tau) * noise."
     got = target(actions, noise)
     if torch.allclose(got, noise - actions):
@@ -223,7 +273,9 @@ def _sampler(sample, noise):
     if torch.allclose(got, noise + 4, atol=1e-5):
         return "sample: each step is 1 / steps long."
     if not torch.allclose(got, noise + 1, atol=1e-5):
-        return "sample: with velocity 1 everywhere, all steps together must move a point by exactly 1."
+        return (
+            "sample: with velocity 1 everywhere, all steps together must move a point by exactly 1."
+        )
     if times[0] > 0.9:
         return "sample: your tau runs down from 1. It starts at 0, at the noise."
     if abs(times[0] - 0.25) < 1e-6:

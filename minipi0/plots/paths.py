@@ -29,14 +29,27 @@ def two_schedules(paths: dict, velocities: dict, noise, action):
     """Left: each named path from noise to action, (T, 2), with dots at equal steps of tau. Right: its velocity's first component
     against tau, (T,). Returns the figure."""
     fig, (plane, graph) = style.figure(1, 2, size=(4.6, 3.8))
-    for (name, path), colour, line in zip(paths.items(), (style.FLOW, style.ONE_STEP), ("-", "--"), strict=True):
+    for (name, path), colour, line in zip(
+        paths.items(), (style.FLOW, style.ONE_STEP), ("-", "--"), strict=True
+    ):
         plane.plot(*path.T, line, color=colour, label=name)
         plane.plot(*path[:: (len(path) - 1) // 10].T, "o", color=colour, ms=4)
-        graph.plot(torch.linspace(0, 1, len(velocities[name])), velocities[name], line, color=colour, label=name)
-    for point, name, colour in ((noise, r"noise $\epsilon$", style.NOISE), (action, "action $A$", style.DATA)):
+        graph.plot(
+            torch.linspace(0, 1, len(velocities[name])),
+            velocities[name],
+            line,
+            color=colour,
+            label=name,
+        )
+    for point, name, colour in (
+        (noise, r"noise $\epsilon$", style.NOISE),
+        (action, "action $A$", style.DATA),
+    ):
         plane.plot(*point, "o", color=colour, ms=10, zorder=4)
         plane.annotate(name, point, (0, -22), textcoords="offset points", ha="center")
-    plane.set(aspect="equal", title="where: dots at equal steps of τ", xlabel=r"$x_1$", ylabel=r"$x_2$")
+    plane.set(
+        aspect="equal", title="where: dots at equal steps of τ", xlabel=r"$x_1$", ylabel=r"$x_2$"
+    )
     graph.set(title="how fast: first component of the velocity", xlabel=r"$\tau$", xlim=(0, 1))
     plane.margins(0.15, 0.25)
     graph.legend(loc="best")
@@ -46,11 +59,22 @@ def two_schedules(paths: dict, velocities: dict, noise, action):
 def landing_errors(steps, errors: dict):
     """How far from the action Euler lands against its number of steps, log-log. errors: {name: (len(steps),)}. Returns the figure."""
     fig, ax = style.figure(size=(5.2, 3.6))
-    for (name, error), colour, marker in zip(errors.items(), (style.FLOW, style.ONE_STEP), "os", strict=True):
-        ax.loglog(steps, torch.as_tensor(error).clamp(min=1e-17), marker + "-", color=colour, label=name)
+    for (name, error), colour, marker in zip(
+        errors.items(), (style.FLOW, style.ONE_STEP), "os", strict=True
+    ):
+        ax.loglog(
+            steps, torch.as_tensor(error).clamp(min=1e-17), marker + "-", color=colour, label=name
+        )
     ax.axhline(1e-6, color=style.NOISE, lw=1, ls=":")
-    ax.annotate("1e-6", (steps[-1], 1e-6), (0, 3), textcoords="offset points", ha="right", color="0.4")
-    ax.set(xlabel="Euler steps", ylabel="distance from the action", title="integrating the pair's own velocity", ylim=(1e-17, 1e6))
+    ax.annotate(
+        "1e-6", (steps[-1], 1e-6), (0, 3), textcoords="offset points", ha="right", color="0.4"
+    )
+    ax.set(
+        xlabel="Euler steps",
+        ylabel="distance from the action",
+        title="integrating the pair's own velocity",
+        ylim=(1e-17, 1e6),
+    )
     ax.legend(loc="upper right")
     return fig
 
@@ -77,18 +101,41 @@ def many_lines(noise, actions, crossing):
     plane.plot(*torch.stack([noise, actions]).permute(2, 0, 1), color=style.PATH, lw=0.6, alpha=0.5)
     plane.plot(*noise.T, "o", color=style.NOISE, ms=3, label="noise")
     plane.plot(*actions.T, "o", color=style.DATA, ms=3, label="actions")
-    plane.set(title=f"{len(noise)} pairs, {len(noise)} lines", xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal")
+    plane.set(
+        title=f"{len(noise)} pairs, {len(noise)} lines",
+        xlim=(-LIMIT, LIMIT),
+        ylim=(-LIMIT, LIMIT),
+        aspect="equal",
+    )
     plane.legend(loc="upper left", ncols=2)
     two_noise, two_actions, where, tau = crossing
     for e, a in zip(two_noise, two_actions, strict=True):
         zoom.plot(*torch.stack([e, a]).T, "--", color=style.PATH, lw=1.2)
         zoom.plot(*e, "o", color=style.NOISE, ms=8)
         zoom.plot(*a, "o", color=style.DATA, ms=8)
-    arrows = [(v, style.PATH, "each pair's own velocity" if not i else None) for i, v in enumerate(two_actions - two_noise)]
+    arrows = [
+        (v, style.PATH, "each pair's own velocity" if not i else None)
+        for i, v in enumerate(two_actions - two_noise)
+    ]
     arrows.append(((two_actions - two_noise).mean(0), style.FLOW, "their mean: what is learned"))
     for v, colour, label in arrows:
-        zoom.quiver(*where, *(v / 3), color=colour, angles="xy", scale_units="xy", scale=1, width=0.012, label=label, zorder=3)
-    zoom.set(title=rf"two pairs, one place, one moment: $\tau$ = {tau:g}", xlim=(-3, 3), ylim=(-2.4, 3), aspect="equal")
+        zoom.quiver(
+            *where,
+            *(v / 3),
+            color=colour,
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+            width=0.012,
+            label=label,
+            zorder=3,
+        )
+    zoom.set(
+        title=rf"two pairs, one place, one moment: $\tau$ = {tau:g}",
+        xlim=(-3, 3),
+        ylim=(-2.4, 3),
+        aspect="equal",
+    )
     zoom.legend(loc="upper center")
     return fig
 
@@ -97,7 +144,10 @@ def lines_and_flow(lines, particles):
     """In one dimension, against tau: the pairs' straight lines (2, N), which cross, and particles of the field, (steps + 1, N),
     which do not. Returns the figure."""
     fig, axes = style.figure(1, 2, size=(4.6, 3.8), sharey=True)
-    panels = ((lines, style.PATH, "training: each pair's line"), (particles, style.FLOW, "sampling: particles that follow one field"))
+    panels = (
+        (lines, style.PATH, "training: each pair's line"),
+        (particles, style.FLOW, "sampling: particles that follow one field"),
+    )
     for ax, (x, colour, title) in zip(axes, panels, strict=True):
         ax.plot(torch.linspace(0, 1, len(x)), x, color=colour, lw=0.8, alpha=0.7)
         ax.plot(torch.zeros_like(x[0]), x[0], "o", color=style.NOISE, ms=3, clip_on=False)

@@ -4,12 +4,19 @@ import numpy as np
 
 from minipi0.plots import style
 
-COLOURS = {"flow": style.FLOW, "one step": style.ONE_STEP, "regression": style.REGRESSION, "Gaussian": style.GAUSSIAN}
+COLOURS = {
+    "flow": style.FLOW,
+    "one step": style.ONE_STEP,
+    "regression": style.REGRESSION,
+    "Gaussian": style.GAUSSIAN,
+}
 
 
 def colour_of(name: str) -> str:
     """The colour of a model by what its name says; every figure of the notebook uses the same."""
-    return next(COLOURS[key] for key in ("Gaussian", "regression", "one step", "flow") if key in name)
+    return next(
+        COLOURS[key] for key in ("Gaussian", "regression", "one step", "flow") if key in name
+    )
 
 
 def frames(images, titles):
@@ -45,7 +52,12 @@ def losses(curves: dict, window: int = 25):
     for name, values in curves.items():
         smooth = np.convolve(values, np.ones(window) / window, mode="valid")
         ax.plot(np.arange(len(smooth)) + window, smooth, color=colour_of(name), label=name)
-    ax.set(xlabel="training step", ylabel="loss", title="two losses that measure different things", ylim=(0, None))
+    ax.set(
+        xlabel="training step",
+        ylabel="loss",
+        title="two losses that measure different things",
+        ylim=(0, None),
+    )
     ax.legend()
     return fig
 
@@ -56,8 +68,17 @@ def intervals(scores: dict, xlabel: str, title: str = ""):
     for row, (name, (mean, low, high)) in enumerate(scores.items()):
         ax.plot([low, high], [row, row], color=colour_of(name), lw=3, alpha=0.5)
         ax.plot(mean, row, "o", color=colour_of(name), ms=8)
-        ax.annotate(f"{mean:.3f}", (mean, row), (0, 7), textcoords="offset points", ha="center", fontsize=9)
-    ax.set(yticks=range(len(scores)), yticklabels=list(scores), xlabel=xlabel, title=title, xlim=(0, None), ylim=(len(scores) - 0.4, -0.7))
+        ax.annotate(
+            f"{mean:.3f}", (mean, row), (0, 7), textcoords="offset points", ha="center", fontsize=9
+        )
+    ax.set(
+        yticks=range(len(scores)),
+        yticklabels=list(scores),
+        xlabel=xlabel,
+        title=title,
+        xlim=(0, None),
+        ylim=(len(scores) - 0.4, -0.7),
+    )
     return fig
 
 
@@ -65,7 +86,9 @@ def fans(panels, names, dims, fps: float):
     """Predicted chunks over the demonstrated ones. panels: {row title: [(samples (M, H, D), actions (H, D)), …]}, normalised, a column per
     pair and one line of panels per model; `dims`, one per column, says which action is drawn. Returns the figure."""
     rows, columns = len(panels), len(dims)
-    fig, axes = style.figure(rows, columns, size=(2.9, 2.0), sharex=True, sharey="col", squeeze=False)
+    fig, axes = style.figure(
+        rows, columns, size=(2.9, 2.0), sharex=True, sharey="col", squeeze=False
+    )
     for row, (name, pairs) in zip(axes, panels.items(), strict=True):
         for ax, (samples, actions), d in zip(row, pairs, dims, strict=True):
             time = np.arange(len(actions)) / fps
@@ -86,7 +109,9 @@ def histograms(predictions: dict, demonstrated, low: float, high: float, title: 
     no-man's-land. Values in [0, 1]. Returns the figure."""
     fig, axes = style.figure(1, 1 + len(predictions), size=(2.3, 2.3), sharex=True, sharey=True)
     bins = np.linspace(-0.3, 1.3, 33)
-    for ax, (name, values) in zip(axes, {"demonstrated": demonstrated, **predictions}.items(), strict=True):
+    for ax, (name, values) in zip(
+        axes, {"demonstrated": demonstrated, **predictions}.items(), strict=True
+    ):
         colour = style.DATA if name == "demonstrated" else colour_of(name)
         ax.axvspan(low, high, color="0.92")
         values = np.clip(values, bins[0], bins[-1])
@@ -109,7 +134,9 @@ def looked_at(images, maps, titles):
         column[0].set_title(title, fontsize=9)
         size = picture.shape[0]
         column[1].imshow(picture.mean(-1), cmap="gray", alpha=0.5)
-        shown = column[1].imshow(attention, cmap="viridis", alpha=0.7, vmin=0, vmax=top, extent=(0, size, size, 0))
+        shown = column[1].imshow(
+            attention, cmap="viridis", alpha=0.7, vmin=0, vmax=top, extent=(0, size, size, 0)
+        )
         for ax in column:
             ax.axis("off")
     fig.colorbar(shown, ax=axes[1].tolist(), label="attention per patch", shrink=0.8)
@@ -121,7 +148,14 @@ def shares(groups: dict, title: str):
     fig, ax = style.figure(size=(6, 0.45 * len(groups) + 0.9))
     ax.barh(list(groups), list(groups.values()), color=style.PATH)
     for row, value in enumerate(groups.values()):
-        ax.annotate(f"{100 * value:.0f} %", (value, row), (4, 0), textcoords="offset points", va="center", fontsize=9)
+        ax.annotate(
+            f"{100 * value:.0f} %",
+            (value, row),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
     ax.invert_yaxis()
     ax.set(xlabel="share of the action tokens' attention", title=title, xlim=(0, 1))
     return fig

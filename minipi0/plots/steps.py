@@ -39,9 +39,20 @@ def bent_where(panels: dict, target, limit: float = 3.0, most: float = 12.0):
     fig, axes = style.figure(1, len(panels), size=(3.8, 3.6), squeeze=False, sharey=True)
     for ax, (title, (points, strength)) in zip(axes[0], panels.items(), strict=True):
         extent = (-limit, limit, -limit, limit)
-        cells = ax.hexbin(*points.T, C=strength, gridsize=36, extent=extent, mincnt=5, linewidths=0.1, vmin=0, vmax=most)
+        cells = ax.hexbin(
+            *points.T,
+            C=strength,
+            gridsize=36,
+            extent=extent,
+            mincnt=5,
+            linewidths=0.1,
+            vmin=0,
+            vmax=most,
+        )
         for mean in target.means:
-            ax.add_patch(Circle(mean.tolist(), 2 * target.std, fill=False, edgecolor="white", lw=1.2))
+            ax.add_patch(
+                Circle(mean.tolist(), 2 * target.std, fill=False, edgecolor="white", lw=1.2)
+            )
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=title)
     fig.colorbar(cells, ax=axes[0, -1], shrink=0.85, extend="max", label=r"$|d^2x/d\tau^2|$")
     return fig
@@ -51,7 +62,9 @@ def solvers(panels: dict):
     """A log-log panel per entry {title: {solver: (evaluations, error)}}. Returns the figure."""
     fig, axes = style.figure(1, len(panels), size=(4.6, 3.8), squeeze=False, sharey=True)
     for ax, (title, measured) in zip(axes[0], panels.items(), strict=True):
-        for (name, (evaluations, error)), (colour, marker) in zip(measured.items(), SOLVERS, strict=False):
+        for (name, (evaluations, error)), (colour, marker) in zip(
+            measured.items(), SOLVERS, strict=False
+        ):
             ax.loglog(evaluations, error, marker=marker, color=colour, label=name, ms=5, lw=1.2)
         ax.axvline(10, color="black", lw=0.7, ls=":")
         ax.set(xlabel="evaluations of the field", title=title)
@@ -65,7 +78,9 @@ def trails(panels: dict, target, show: int = 60):
     fig, axes = style.figure(1, len(panels), size=(3.8, 4.0), squeeze=False, sharey=True)
     for ax, (title, path) in zip(axes[0], panels.items(), strict=True):
         for mean in target.means:
-            ax.add_patch(Circle(mean.tolist(), 2 * target.std, facecolor=style.DATA, alpha=0.25, lw=0))
+            ax.add_patch(
+                Circle(mean.tolist(), 2 * target.std, facecolor=style.DATA, alpha=0.25, lw=0)
+            )
         ax.plot(*path[:, :show].permute(2, 0, 1), color=style.PATH, lw=0.8, alpha=0.8)
         ax.plot(*path[0, :show].T, ".", color=style.NOISE, ms=4)
         ax.plot(*path[-1, :show].T, ".", color=style.FLOW, ms=4)
@@ -80,7 +95,13 @@ def latency(steps, fixed: dict, per_step: float):
     for (name, cost), colour in zip(fixed.items(), (style.NOISE, style.DATA), strict=True):
         ax.barh(names, cost, left=left, color=colour, label=f"{name}, {cost:g} ms")
         left = left + cost
-    ax.barh(names, [n * per_step for n in steps], left=left, color=style.FLOW, label=f"action steps, {per_step:g} ms each")
+    ax.barh(
+        names,
+        [n * per_step for n in steps],
+        left=left,
+        color=style.FLOW,
+        label=f"action steps, {per_step:g} ms each",
+    )
     for i, n in enumerate(steps):
         ax.text(left[i] + n * per_step + 2, i, f"{left[i] + n * per_step:.0f} ms", va="center")
     ax.set(xlabel="ms per action chunk (RTX 4090, three cameras)", ylabel="Euler steps")

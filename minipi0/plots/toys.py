@@ -14,7 +14,9 @@ def paths(panels: dict, obstacle, colours=None, show: int = 60):
     colours: of the paths that do not, one per panel. Returns the figure.
     """
     fig, axes = style.figure(1, len(panels), size=(3.9, 2.9), squeeze=False, sharey=True)
-    for ax, (title, some), colour in zip(axes[0], panels.items(), colours or [style.DATA] * len(panels), strict=True):
+    for ax, (title, some), colour in zip(
+        axes[0], panels.items(), colours or [style.DATA] * len(panels), strict=True
+    ):
         hits = obstacle.collides(some)
         ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
         for path, hit in zip(some[:show], hits, strict=False):
@@ -30,13 +32,23 @@ def paths(panels: dict, obstacle, colours=None, show: int = 60):
 def clouds(panels: dict, target, colours=None, limit: float = 3.0):
     """A panel per entry {title: points (N, 2)}, over the target's components (discs of two std). Returns the figure."""
     fig, axes = style.figure(1, len(panels), size=(3.1, 3.4), squeeze=False, sharey=True)
-    for ax, (title, points), colour in zip(axes[0], panels.items(), colours or [style.DATA] * len(panels), strict=True):
+    for ax, (title, points), colour in zip(
+        axes[0], panels.items(), colours or [style.DATA] * len(panels), strict=True
+    ):
         for mean in target.means:
-            ax.add_patch(Circle(mean.tolist(), 2 * target.std, facecolor=style.DATA, alpha=0.25, lw=0))
+            ax.add_patch(
+                Circle(mean.tolist(), 2 * target.std, facecolor=style.DATA, alpha=0.25, lw=0)
+            )
         ax.plot(*points.T, ".", color=colour, ms=2, alpha=0.5)
         if points.std(0).max() < target.std:  # all on one spot, easily overlooked
-            ax.annotate(f"all {len(points):,}\nare here", points.mean(0).tolist(), (0, 22), textcoords="offset points", ha="center",
-                        arrowprops={"arrowstyle": "->"})
+            ax.annotate(
+                f"all {len(points):,}\nare here",
+                points.mean(0).tolist(),
+                (0, 22),
+                textcoords="offset points",
+                ha="center",
+                arrowprops={"arrowstyle": "->"},
+            )
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=title)
     return fig
 
@@ -67,7 +79,9 @@ def guess_of_tau(panels: dict):
     """A panel per entry {title: (tau, mean, std)}: what a point alone tells of its tau, each (N,). Returns the figure."""
     fig, axes = style.figure(1, len(panels), size=(3.8, 3.6), squeeze=False, sharey=True)
     for ax, (title, (tau, mean, std)) in zip(axes[0], panels.items(), strict=True):
-        ax.errorbar(tau, mean, yerr=std, fmt=".", color=style.FLOW, ecolor=style.NOISE, elinewidth=0.6, ms=4)
+        ax.errorbar(
+            tau, mean, yerr=std, fmt=".", color=style.FLOW, ecolor=style.NOISE, elinewidth=0.6, ms=4
+        )
         ax.plot([0, 1], [0, 1], "k--", lw=0.8)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=r"true $\tau$", title=title)
     axes[0, 0].set_ylabel(r"$\tau$ guessed from the point: mean ± std")
@@ -85,6 +99,10 @@ def error_over_tau(taus, errors: dict, densities: dict):
         right.plot(taus, torch.as_tensor(errors[name]).T, color=colour, lw=0.6, alpha=0.6)
         right.plot(taus, torch.as_tensor(errors[name]).mean(0), color=colour, lw=2, label=name)
     left.set(xlabel=r"$\tau$", title="training density", ylim=(0, None))
-    right.set(xlabel=r"$\tau$", title="distance of the learned field to the exact one (rms)", ylim=(0, None))
+    right.set(
+        xlabel=r"$\tau$",
+        title="distance of the learned field to the exact one (rms)",
+        ylim=(0, None),
+    )
     left.legend()
     return fig

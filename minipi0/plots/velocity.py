@@ -17,7 +17,16 @@ def posterior(x, panels):
         share = weights / weights.max()
         ax.scatter(*actions.T, s=3, color=style.NOISE, alpha=0.5)
         ax.scatter(*actions.T, s=4 + 20 * share, color=style.DATA, alpha=share.clamp(0, 1).numpy())
-        ax.quiver(*x, *(velocity / 2), color=style.FLOW, angles="xy", scale_units="xy", scale=1, width=0.014, zorder=3)
+        ax.quiver(
+            *x,
+            *(velocity / 2),
+            color=style.FLOW,
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+            width=0.014,
+            zorder=3,
+        )
         ax.plot(*x, "o", color=style.PATH, ms=6, zorder=4)
         effective = (1 / (weights**2).sum()).item()
         ax.set_title(rf"$\tau$ = {tau:g}: {effective:,.0f} of {len(actions):,} still in play")
@@ -29,7 +38,9 @@ def fields(grid, velocities: dict, title: str):
     fig, axes = style.figure(1, len(velocities), size=(3.5, 3.7), sharey=True)
     colours = (style.NOISE, style.DATA, style.FLOW)
     for ax, (name, v), colour in zip(axes, velocities.items(), colours, strict=True):
-        ax.quiver(*grid.T, *(v / 4).T, color=colour, angles="xy", scale_units="xy", scale=1, width=0.006)
+        ax.quiver(
+            *grid.T, *(v / 4).T, color=colour, angles="xy", scale_units="xy", scale=1, width=0.006
+        )
         ax.set_title(name)
     fig.suptitle(title, fontsize=11)
     fig.get_layout_engine().set(h_pad=0.1)
@@ -44,11 +55,29 @@ def error_map(errors: dict, density: dict):
     """
     fig, axes = style.figure(1, len(errors), size=(3.0, 3.1), sharey=True)
     for ax, (tau, error) in zip(axes, errors.items(), strict=True):
-        image = ax.imshow(error, origin="lower", extent=(-LIMIT, LIMIT) * 2, cmap="magma_r", norm="log", vmin=0.02, vmax=5)
+        image = ax.imshow(
+            error,
+            origin="lower",
+            extent=(-LIMIT, LIMIT) * 2,
+            cmap="magma_r",
+            norm="log",
+            vmin=0.02,
+            vmax=5,
+        )
         on_grid, at_points = density[tau]
         line = torch.linspace(-LIMIT, LIMIT, len(on_grid))
-        levels = at_points.quantile(torch.tensor([0.01, 0.5], dtype=at_points.dtype))  # 99 % and 50 % of the points are inside
-        ax.contour(line, line, on_grid, levels.tolist(), colors=style.FLOW, linewidths=(0.8, 1.8), linestyles="solid")
+        levels = at_points.quantile(
+            torch.tensor([0.01, 0.5], dtype=at_points.dtype)
+        )  # 99 % and 50 % of the points are inside
+        ax.contour(
+            line,
+            line,
+            on_grid,
+            levels.tolist(),
+            colors=style.FLOW,
+            linewidths=(0.8, 1.8),
+            linestyles="solid",
+        )
         ax.set_title(rf"$\tau$ = {tau:g}")
     for share, width in ((99, 0.8), (50, 1.8)):
         axes[0].plot([], [], color=style.FLOW, lw=width, label=f"{share} % of the points")
@@ -64,11 +93,26 @@ def loss_by_tau(fine, irreducible, total: float, taus, trained, low, high):
     """
     fig, ax = style.figure(size=(5.6, 3.9))
     ax.axhline(total, color=style.NOISE, ls="--", label="variance of the targets, A − ε")
-    ax.fill_between(fine, irreducible, total, color=style.FLOW, alpha=0.15, lw=0, label="explained by the field")
-    ax.plot(fine, irreducible, color=style.DATA, label="irreducible: posterior variance, closed form")
+    ax.fill_between(
+        fine, irreducible, total, color=style.FLOW, alpha=0.15, lw=0, label="explained by the field"
+    )
+    ax.plot(
+        fine, irreducible, color=style.DATA, label="irreducible: posterior variance, closed form"
+    )
     bars = [trained - low, high - trained]
-    ax.errorbar(taus, trained, bars, fmt="o", color=style.ONE_STEP, ms=4, capsize=3, label="trained networks' loss")
-    ax.set(xlabel=r"$\tau$", ylabel="loss per dimension", xlim=(-0.02, 1.02), ylim=(0, 1.15 * total))
+    ax.errorbar(
+        taus,
+        trained,
+        bars,
+        fmt="o",
+        color=style.ONE_STEP,
+        ms=4,
+        capsize=3,
+        label="trained networks' loss",
+    )
+    ax.set(
+        xlabel=r"$\tau$", ylabel="loss per dimension", xlim=(-0.02, 1.02), ylim=(0, 1.15 * total)
+    )
     fig.legend(loc="outside lower center", ncols=2)
     return fig
 
@@ -83,12 +127,20 @@ def endpoints(panels: dict, data, start=None, most: int = 600):
         ax.scatter(*points[:most].T, s=3, color=style.ONE_STEP, alpha=0.5, label="samples")
         ax.set_title(title)
     handles, labels = axes[0].get_legend_handles_labels()
-    for handle in fig.legend(handles, labels, loc="outside lower center", ncols=2, markerscale=3).legend_handles:
+    for handle in fig.legend(
+        handles, labels, loc="outside lower center", ncols=2, markerscale=3
+    ).legend_handles:
         handle.set_alpha(1)
     return _window(fig, axes)
 
 
 def _window(fig, axes):
     for ax in axes:
-        ax.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal", xticks=range(-3, 4), yticks=range(-3, 4))
+        ax.set(
+            xlim=(-LIMIT, LIMIT),
+            ylim=(-LIMIT, LIMIT),
+            aspect="equal",
+            xticks=range(-3, 4),
+            yticks=range(-3, 4),
+        )
     return fig

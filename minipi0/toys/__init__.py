@@ -5,7 +5,14 @@ with the exact field).
 """
 
 from minipi0.toys.network import VelocityMLP, optimal_pairs, train, uniform_tau
-from minipi0.toys.targets import GaussianMixture, Obstacle, obstacle, obstacle_points, ring, two_moons
+from minipi0.toys.targets import (
+    GaussianMixture,
+    Obstacle,
+    obstacle,
+    obstacle_points,
+    ring,
+    two_moons,
+)
 
 __all__ = [
     "GaussianMixture",

@@ -21,18 +21,36 @@ class VelocityMLP(nn.Module):
     """
 
     def __init__(
-        self, dim: int, width: int = 128, depth: int = 3, told_tau: bool = True, observation_dim: int = 0, members: int = 1, seed: int = 0
+        self,
+        dim: int,
+        width: int = 128,
+        depth: int = 3,
+        told_tau: bool = True,
+        observation_dim: int = 0,
+        members: int = 1,
+        seed: int = 0,
     ):
         super().__init__()
-        self.dim, self.told_tau, self.observation_dim, self.members = dim, told_tau, observation_dim, members
+        self.dim, self.told_tau, self.observation_dim, self.members = (
+            dim,
+            told_tau,
+            observation_dim,
+            members,
+        )
         generator = torch.Generator().manual_seed(seed)
         sizes = [dim + told_tau + observation_dim, *[width] * depth, dim]
 
         def uniform(rows, columns, fan_in):  # nn.Linear's own initialisation
-            return nn.Parameter((2 * torch.rand(members, rows, columns, generator=generator) - 1) / fan_in**0.5)
+            return nn.Parameter(
+                (2 * torch.rand(members, rows, columns, generator=generator) - 1) / fan_in**0.5
+            )
 
-        self.weights = nn.ParameterList(uniform(i, o, i) for i, o in zip(sizes, sizes[1:], strict=False))
-        self.biases = nn.ParameterList(uniform(1, o, i) for i, o in zip(sizes, sizes[1:], strict=False))
+        self.weights = nn.ParameterList(
+            uniform(i, o, i) for i, o in zip(sizes, sizes[1:], strict=False)
+        )
+        self.biases = nn.ParameterList(
+            uniform(1, o, i) for i, o in zip(sizes, sizes[1:], strict=False)
+        )
 
     def forward(self, x: Tensor, tau: Tensor | float, observation: Tensor | None = None) -> Tensor:
         """x: (B, D). tau: a number, 0-d or (B,). observation: (B, observation_dim) if the network takes one. Returns (B, D).
@@ -42,13 +60,17 @@ class VelocityMLP(nn.Module):
         if len(x) % self.members:
             raise ValueError(f"{len(x)} points cannot be shared evenly by {self.members} networks")
         if (observation is not None) != bool(self.observation_dim):
-            raise ValueError(f"this network takes an observation of {self.observation_dim} numbers, got {observation!r}")
+            raise ValueError(
+                f"this network takes an observation of {self.observation_dim} numbers, got {observation!r}"
+            )
         parts = [x]
         if self.told_tau:
             parts.append(torch.as_tensor(tau, device=x.device).to(x.dtype).expand(len(x))[:, None])
         if observation is not None:
             parts.append(observation.to(x.dtype).reshape(len(x), self.observation_dim))
-        h = torch.cat(parts, 1).reshape(self.members, -1, self.weights[0].shape[1])  # (members, B / members, inputs)
+        h = torch.cat(parts, 1).reshape(
+            self.members, -1, self.weights[0].shape[1]
+        )  # (members, B / members, inputs)
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             h = torch.baddbmm(bias, nn.functional.silu(h) if i else h, weight)
         return h.reshape(x.shape)
@@ -72,12 +94,22 @@ def uniform_tau(n: int, generator: torch.Generator | None = None) -> Tensor:
 def optimal_pairs(actions: Tensor, noise: Tensor) -> Tensor:
     """Minibatch optimal transport: the order (B,) in which `actions[order]` lie closest to `noise`, by summed squared distance
     (Tong et al. 2023, arXiv 2302.00482). Costs about B^3: 1 ms for 128 pairs, and must be paid in every training step."""
-    return torch.from_numpy(linear_sum_assignment(torch.cdist(noise, actions).square().cpu().numpy())[1])
+    return torch.from_numpy(
+        linear_sum_assignment(torch.cdist(noise, actions).square().cpu().numpy())[1]
+    )
 
 
 def train(
-    net: VelocityMLP, sample, steps: int = 2000, batch: int = 128, lr: float = 1e-2, seed: int = 0,
-    target: str = "velocity", sample_tau=flow.sample_tau, pair=None, progress: str | None = "training",
+    net: VelocityMLP,
+    sample,
+    steps: int = 2000,
+    batch: int = 128,
+    lr: float = 1e-2,
+    seed: int = 0,
+    target: str = "velocity",
+    sample_tau=flow.sample_tau,
+    pair=None,
+    progress: str | None = "training",
 ) -> Tensor:
     """Train `net` in place by flow matching and freeze it; returns the losses, (steps, members). Adam, cosine decay of the step size.
 
@@ -103,16 +135,26 @@ def train(
         noise = torch.randn(actions.shape, generator=generator)
         if pair is not None:
             if observation is not None:
-                raise ValueError("pairing within a batch makes the noise depend on the observation; when sampling it does not")
+                raise ValueError(
+                    "pairing within a batch makes the noise depend on the observation; when sampling it does not"
+                )
             blocks = zip(actions.split(batch), noise.split(batch), strict=True)
             order = torch.cat([i * batch + pair(a, e) for i, (a, e) in enumerate(blocks)])
             actions = actions[order]
         tau = sample_tau(len(actions), generator)
         actions, noise, tau = actions.to(device), noise.to(device), tau.to(device)
-        inputs = (flow.interpolate(actions, noise, tau), tau) + (() if observation is None else (observation.to(device),))
+        inputs = (flow.interpolate(actions, noise, tau), tau) + (
+            () if observation is None else (observation.to(device),)
+        )
         # Every target is the action minus something; flow.loss subtracts it.
-        origin = {"velocity": noise, "distance": inputs[0], "action": torch.zeros_like(noise)}[target]
-        loss = flow.loss(net(*inputs), actions, origin, reduction="none").reshape(net.members, -1).mean(1)
+        origin = {"velocity": noise, "distance": inputs[0], "action": torch.zeros_like(noise)}[
+            target
+        ]
+        loss = (
+            flow.loss(net(*inputs), actions, origin, reduction="none")
+            .reshape(net.members, -1)
+            .mean(1)
+        )
         optimizer.zero_grad()
         loss.sum().backward()  # the members share no parameter: each gets its own gradient
         optimizer.step()
@@ -120,7 +162,9 @@ def train(
         losses[step] = loss.detach()
         if step % 100 == 99 or step == steps - 1:
             if not torch.isfinite(losses[: step + 1]).all():
-                raise FloatingPointError(f"the loss is not finite by step {step + 1}: lower lr={lr:g}")
+                raise FloatingPointError(
+                    f"the loss is not finite by step {step + 1}: lower lr={lr:g}"
+                )
             bar.set_postfix(loss=f"{losses[max(0, step - 99) : step + 1].mean():.3f}")
     net.requires_grad_(False)
     return losses

@@ -32,16 +32,22 @@ class GaussianMixture:
     def __post_init__(self):
         means = torch.as_tensor(self.means, dtype=torch.float64).detach().cpu()
         if means.ndim != 2 or 0 in means.shape or not torch.isfinite(means).all():
-            raise ValueError(f"means must be finite numbers of shape (K, D), got shape {tuple(means.shape)}")
+            raise ValueError(
+                f"means must be finite numbers of shape (K, D), got shape {tuple(means.shape)}"
+            )
         std = float(self.std)
         if not 0 < std < float("inf"):
             raise ValueError(f"std must be a positive number, got {std:g}")
         weights = torch.ones(len(means)) if self.weights is None else torch.as_tensor(self.weights)
         weights = weights.detach().double().cpu()
         if weights.shape != means.shape[:1]:
-            raise ValueError(f"weights have shape {tuple(weights.shape)}, expected ({len(means)},), one per mean")
+            raise ValueError(
+                f"weights have shape {tuple(weights.shape)}, expected ({len(means)},), one per mean"
+            )
         if not torch.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
-            raise ValueError(f"weights must be finite, not negative, and not all zero, got {weights.tolist()}")
+            raise ValueError(
+                f"weights must be finite, not negative, and not all zero, got {weights.tolist()}"
+            )
         for name, value in (("means", means), ("std", std), ("weights", weights / weights.sum())):
             object.__setattr__(self, name, value)
 
@@ -55,7 +61,11 @@ class GaussianMixture:
         if n < 1:
             raise ValueError(f"cannot draw {n} samples")
         which = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        return (self.means[which] + self.std * torch.randn(n, self.means.shape[1], generator=generator, dtype=torch.float64)).float()
+        return (
+            self.means[which]
+            + self.std
+            * torch.randn(n, self.means.shape[1], generator=generator, dtype=torch.float64)
+        ).float()
 
     def velocity(self, x: Tensor, tau: Tensor | float) -> Tensor:
         """The marginal velocity E[A - eps | A^tau = x], exactly: what a perfect network of flow matching predicts.
@@ -83,7 +93,10 @@ class GaussianMixture:
     def log_density(self, x: Tensor, tau: Tensor | float) -> Tensor:
         """log p(A^tau = x): of the data at tau = 1, of the noise at tau = 0, (B,) float64. x, tau: as for `velocity`."""
         tau, variance, offset = self._offsets(x, tau)
-        log_peak = self.weights.to(x.device).log() - x.shape[1] / 2 * (2 * torch.pi * variance[..., None]).log()
+        log_peak = (
+            self.weights.to(x.device).log()
+            - x.shape[1] / 2 * (2 * torch.pi * variance[..., None]).log()
+        )
         return torch.logsumexp(log_peak - (offset**2).sum(-1) / (2 * variance[..., None]), dim=1)
 
     def occupancy(self, x: Tensor, radius: float = 3.0) -> Tensor:
@@ -98,9 +111,15 @@ class GaussianMixture:
     def _components(self, x: Tensor, tau: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
         """Per component: its posterior share (B, K), its velocity (B, K, D), and its variance per dim, () or (B,)."""
         tau, variance, offset = self._offsets(x, tau)
-        share = torch.softmax(self.weights.to(x.device).log() - (offset**2).sum(-1) / (2 * variance[..., None]), dim=1)
+        share = torch.softmax(
+            self.weights.to(x.device).log() - (offset**2).sum(-1) / (2 * variance[..., None]), dim=1
+        )
         slope = (tau * self.std**2 - (1 - tau)) / variance
-        return share, self.means.to(x.device) + slope[..., None, None] * offset, self.std**2 / variance
+        return (
+            share,
+            self.means.to(x.device) + slope[..., None, None] * offset,
+            self.std**2 / variance,
+        )
 
     def _offsets(self, x: Tensor, tau: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
         """Checked and in float64: tau and s_k^2, () or (B,), and x - tau mean_k, (B, K, D)."""
@@ -157,7 +176,9 @@ class Obstacle:
     goal: tuple[float, float] = (2.0, 0.0)
     horizon: int = 16
 
-    def demonstrations(self, n: int, generator: torch.Generator | None = None, left_closed: Tensor | None = None) -> Tensor:
+    def demonstrations(
+        self, n: int, generator: torch.Generator | None = None, left_closed: Tensor | None = None
+    ) -> Tensor:
         """n demonstrated paths from start to goal, (n, 16, 2) float32: a sine arch of random height and lean, on a random side.
 
         left_closed: (n,), the observation of the conditional task. Where it is true, only the right side is demonstrated:
@@ -166,12 +187,17 @@ class Obstacle:
         if n < 1:
             raise ValueError(f"cannot draw {n} demonstrations")
         if left_closed is not None and left_closed.shape != (n,):
-            raise ValueError(f"left_closed has shape {tuple(left_closed.shape)}, expected ({n},), one per demonstration")
+            raise ValueError(
+                f"left_closed has shape {tuple(left_closed.shape)}, expected ({n},), one per demonstration"
+            )
         side, height, lean = torch.rand(3, n, 1, generator=generator, dtype=torch.float64)
         side = torch.where(side < 0.5, 1.0, -1.0)
         if left_closed is not None:
             side = torch.where(left_closed.bool()[:, None], -1.0, side)
-        height, lean = 0.7 + 0.4 * height, 0.6 * lean - 0.3  # lowest way past the centre: 0.7 * cos(0.075 pi) = 0.68
+        height, lean = (
+            0.7 + 0.4 * height,
+            0.6 * lean - 0.3,
+        )  # lowest way past the centre: 0.7 * cos(0.075 pi) = 0.68
         s = torch.linspace(0, 1, self.horizon, dtype=torch.float64)
         y = side * height * torch.sin(torch.pi * (s + lean * s * (1 - s)))
         start, goal = torch.tensor([self.start, self.goal], dtype=torch.float64)
@@ -193,7 +219,9 @@ class Obstacle:
     def _closest(self, paths: Tensor) -> Tensor:
         """The point of each path's polyline that is closest to the origin, (B, 2)."""
         if paths.ndim != 3 or paths.shape[1] < 2 or paths.shape[2] != 2:
-            raise ValueError(f"paths have shape {tuple(paths.shape)}, expected (B, T, 2) with at least two way-points")
+            raise ValueError(
+                f"paths have shape {tuple(paths.shape)}, expected (B, T, 2) with at least two way-points"
+            )
         if not torch.isfinite(paths).all():
             raise ValueError("paths hold a NaN or an infinity")
         a, d = paths[:, :-1], paths.diff(dim=1)  # (B, T-1, 2)

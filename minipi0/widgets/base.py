@@ -10,13 +10,24 @@ import traitlets
 from minipi0.plots import style
 
 HERE = Path(__file__).parent
-COLOUR = {"noise": style.NOISE, "data": style.DATA, "flow": style.FLOW, "oneStep": style.ONE_STEP, "path": style.PATH}
+COLOUR = {
+    "noise": style.NOISE,
+    "data": style.DATA,
+    "flow": style.FLOW,
+    "oneStep": style.ONE_STEP,
+    "path": style.PATH,
+}
 EXTENT = 3.4  # the widgets show the plane from -EXTENT to EXTENT
 
 
 def browser_code(*names: str) -> str:
     """The colours of plots/style.py and the named files as one JavaScript module (an anywidget's `_esm` is one text)."""
-    return "\n".join([f"const COLOUR = {json.dumps(COLOUR)};", *((HERE / name).read_text(encoding="utf-8") for name in names)])
+    return "\n".join(
+        [
+            f"const COLOUR = {json.dumps(COLOUR)};",
+            *((HERE / name).read_text(encoding="utf-8") for name in names),
+        ]
+    )
 
 
 def as_point(value, name: str = "a point") -> tuple[float, float]:
@@ -26,7 +37,9 @@ def as_point(value, name: str = "a point") -> tuple[float, float]:
     except (TypeError, ValueError):
         raise traitlets.TraitError(f"{name} must be two numbers (x, y), not {value!r}") from None
     if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) <= EXTENT):
-        raise traitlets.TraitError(f"{name} is ({x:g}, {y:g}), outside the picture: both numbers must lie in [-{EXTENT}, {EXTENT}]")
+        raise traitlets.TraitError(
+            f"{name} is ({x:g}, {y:g}), outside the picture: both numbers must lie in [-{EXTENT}, {EXTENT}]"
+        )
     return x, y
 
 
@@ -46,7 +59,9 @@ class Tau(traitlets.Float):
         except (TypeError, ValueError):
             self.error(obj, value)
         if not 0 <= value <= 1:
-            raise traitlets.TraitError(f"tau must lie in [0, 1] (0 is noise, 1 the action), not {value:g}")
+            raise traitlets.TraitError(
+                f"tau must lie in [0, 1] (0 is noise, 1 the action), not {value:g}"
+            )
         return value
 
 
@@ -66,7 +81,11 @@ class Points(traitlets.TraitType):
         try:
             points = tuple(value)
         except TypeError:
-            raise traitlets.TraitError(f"{self.name} must be a list of points (x, y), not {value!r}") from None
+            raise traitlets.TraitError(
+                f"{self.name} must be a list of points (x, y), not {value!r}"
+            ) from None
         if len(points) > 100:
-            raise traitlets.TraitError(f"{self.name} holds {len(points)} points; at most 100 can be drawn in time")
+            raise traitlets.TraitError(
+                f"{self.name} holds {len(points)} points; at most 100 can be drawn in time"
+            )
         return tuple(as_point(point, f"{self.name}[{i}]") for i, point in enumerate(points))

@@ -12,7 +12,9 @@ STYLE = {"description_width": "110px"}
 
 def straight_line_fallback(noise=(-2.0, -1.0), action=(1.5, 2.0)):
     """StraightLine's picture with ipywidgets.interact: move tau. Returns interact's function."""
-    return ipywidgets.interact(lambda tau: _show(flow_field.straight_line(noise, action, tau)), tau=_tau(0.4))
+    return ipywidgets.interact(
+        lambda tau: _show(flow_field.straight_line(noise, action, tau)), tau=_tau(0.4)
+    )
 
 
 def flow_field_fallback(network=None, n_particles: int = 300):
@@ -20,16 +22,33 @@ def flow_field_fallback(network=None, n_particles: int = 300):
 
     network: a velocity(x, tau) to show beside the exact field, as for flow.euler. Returns interact's function.
     """
+
     def draw(target, field, tau, euler_steps):
         mixture, disc = targets.TARGETS[target](), targets.DISCS.get(target, 0)
-        _show(flow_field.flow_field(network if field == "network" else mixture, [tau], euler_steps, n_particles, mixture, obstacle=disc))
+        _show(
+            flow_field.flow_field(
+                network if field == "network" else mixture,
+                [tau],
+                euler_steps,
+                n_particles,
+                mixture,
+                obstacle=disc,
+            )
+        )
 
     fields = ["exact"] if network is None else ["exact", "network"]
-    return ipywidgets.interact(draw, target=_choice(targets.TARGETS), field=_choice(fields), tau=_tau(0.5), euler_steps=_steps(10))
+    return ipywidgets.interact(
+        draw,
+        target=_choice(targets.TARGETS),
+        field=_choice(fields),
+        tau=_tau(0.5),
+        euler_steps=_steps(10),
+    )
 
 
 def euler_steps_fallback(start=(1.6, 2.4)):
     """EulerSteps' picture with ipywidgets.interact: choose the target and the number of steps. Returns interact's function."""
+
     def draw(target, steps):
         _show(flow_field.euler_steps(targets.TARGETS[target](), start, [steps]))
 
@@ -46,7 +65,9 @@ def _choice(names):
 
 
 def _tau(value: float):
-    return ipywidgets.FloatSlider(value, min=0, max=1, step=0.05, description="τ (1: action)", style=STYLE)
+    return ipywidgets.FloatSlider(
+        value, min=0, max=1, step=0.05, description="τ (1: action)", style=STYLE
+    )
 
 
 def _steps(value: int):

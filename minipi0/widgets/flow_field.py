@@ -33,7 +33,14 @@ class FlowField(Canvas):
     mixtures = traitlets.Dict().tag(sync=True)
     grid = traitlets.Dict(targets.GRID).tag(sync=True)
 
-    def __init__(self, target: str = "ring", n_particles: int = 500, euler_steps: int = 10, network=None, **traits):
+    def __init__(
+        self,
+        target: str = "ring",
+        n_particles: int = 500,
+        euler_steps: int = 10,
+        network=None,
+        **traits,
+    ):
         table = b"" if network is None else targets.sample_grid(network).tobytes()
         traits.setdefault("field", "exact" if network is None else "network")
         traits |= {"target": target, "n_particles": n_particles, "euler_steps": euler_steps}
@@ -50,11 +57,15 @@ class FlowField(Canvas):
         if self.target != "dots":
             return targets.TARGETS[self.target]()
         if not self.dots:
-            raise ValueError('there are no dots: click into the picture, or set them, w.dots = [(0, 1), (1, 0)]')
+            raise ValueError(
+                "there are no dots: click into the picture, or set them, w.dots = [(0, 1), (1, 0)]"
+            )
         return toys.GaussianMixture(self.dots, targets.DOT_STD)
 
     @traitlets.validate("field")
     def _has_network(self, proposal):
         if proposal["value"] == "network" and not self.network:
-            raise traitlets.TraitError("there is no network to show: FlowField(network=velocity) or w.set_network(velocity) first")
+            raise traitlets.TraitError(
+                "there is no network to show: FlowField(network=velocity) or w.set_network(velocity) first"
+            )
         return proposal["value"]

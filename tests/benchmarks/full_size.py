@@ -35,16 +35,28 @@ def write_checkpoint(folder: Path) -> None:
     config = Pi0Config.full()
     with torch.device("meta"):
         model = Pi0(config).to(torch.bfloat16)
-    state = {layouts.own_name(name): parameter.detach() for name, parameter in model.named_parameters()}
-    released = {f"model.{name}": tensor for name, tensor in layouts.to_released(state, config.to_dict()).items()}
+    state = {
+        layouts.own_name(name): parameter.detach() for name, parameter in model.named_parameters()
+    }
+    released = {
+        f"model.{name}": tensor
+        for name, tensor in layouts.to_released(state, config.to_dict()).items()
+    }
     generator = torch.Generator().manual_seed(0)
-    bar = tqdm(total=sum(tensor.nbytes for tensor in released.values()), desc="writing weights", unit="B", unit_scale=True)
+    bar = tqdm(
+        total=sum(tensor.nbytes for tensor in released.values()),
+        desc="writing weights",
+        unit="B",
+        unit_scale=True,
+    )
 
     def value(name: str) -> torch.Tensor:
         tensor = torch.empty(released[name].shape, dtype=torch.bfloat16)
         bar.update(tensor.nbytes)
         if tensor.ndim == 1:  # Gemma's norms multiply by 1 + w, SigLIP's layer norms by w
-            return tensor.fill_(float("vision_tower" in name and "norm" in name and name.endswith("weight")))
+            return tensor.fill_(
+                float("vision_tower" in name and "norm" in name and name.endswith("weight"))
+            )
         return tensor.normal_(0, 0.02, generator=generator)
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +64,9 @@ def write_checkpoint(folder: Path) -> None:
     checkpoint.write_atomically(folder / "model.safetensors", write)
     bar.close()
     values = sizes.config_of(config.to_dict())
-    checkpoint.write_atomically(folder / "config.json", lambda path: path.write_text(json.dumps(values)))
+    checkpoint.write_atomically(
+        folder / "config.json", lambda path: path.write_text(json.dumps(values))
+    )
 
 
 def synchronize(device: str) -> None:
@@ -63,7 +77,9 @@ def synchronize(device: str) -> None:
 def random_observation(config: Pi0Config, device: str, dtype: torch.dtype) -> Observation:
     generator, size = torch.Generator().manual_seed(1), config.vision.image_size
     return Observation(
-        images=(torch.rand(1, CAMERAS, 3, size, size, generator=generator) * 2 - 1).to(device, dtype),
+        images=(torch.rand(1, CAMERAS, 3, size, size, generator=generator) * 2 - 1).to(
+            device, dtype
+        ),
         image_mask=torch.ones(1, CAMERAS, dtype=torch.bool, device=device),
         tokens=torch.randint(0, config.vocab_size, (1, PROMPT), generator=generator).to(device),
         token_mask=(torch.arange(PROMPT) < 20)[None].to(device),
@@ -76,7 +92,13 @@ def sample(folder: str, device: str, repeats: int) -> dict:
     start = time.perf_counter()
     model = Pi0.from_pretrained(folder).to(device)
     synchronize(device)
-    seconds = {"load": [time.perf_counter() - start], "images": [], "prefix": [], "Euler step": [], "whole sample": []}
+    seconds = {
+        "load": [time.perf_counter() - start],
+        "images": [],
+        "prefix": [],
+        "Euler step": [],
+        "whole sample": [],
+    }
 
     def timed(function, part):
         def run(*args, **kwargs):
@@ -90,7 +112,9 @@ def sample(folder: str, device: str, repeats: int) -> dict:
         return run
 
     observation = random_observation(model.config, device, torch.bfloat16)
-    noise = torch.randn(1, model.config.horizon, model.config.action_dim, generator=torch.Generator().manual_seed(2)).to(device)
+    noise = torch.randn(
+        1, model.config.horizon, model.config.action_dim, generator=torch.Generator().manual_seed(2)
+    ).to(device)
 
     def once():
         return model.sample_actions(observation, noise=noise, steps=STEPS)
@@ -99,25 +123,41 @@ def sample(folder: str, device: str, repeats: int) -> dict:
     prefix = model.experts.prefix
     if device == "cuda":
         once()
-    model.embed_prefix, model.decode = timed(parts["embed_prefix"], "images"), timed(parts["decode"], "Euler step")
+    model.embed_prefix, model.decode = (
+        timed(parts["embed_prefix"], "images"),
+        timed(parts["decode"], "Euler step"),
+    )
     model.experts.prefix = timed(prefix, "prefix")
     whole = timed(once, "whole sample")
     for _ in range(repeats):
         actions = whole()
     result = {
-        "parameters": sum(p.numel() for p in model.parameters()), "weight_bytes": sum(p.nbytes for p in model.parameters()),
-        "finite": bool(actions.isfinite().all()), "shape": list(actions.shape), "threads": torch.get_num_threads(),
-    }  # fmt: skip
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "weight_bytes": sum(p.nbytes for p in model.parameters()),
+        "finite": bool(actions.isfinite().all()),
+        "shape": list(actions.shape),
+        "threads": torch.get_num_threads(),
+    }
     if device == "cuda":
         del model.embed_prefix, model.experts.prefix
         seconds["whole sample, compiled"] = []
-        model.encode, model.decode = torch.compile(model.encode), torch.compile(parts["decode"], mode="reduce-overhead")
+        model.encode, model.decode = (
+            torch.compile(model.encode),
+            torch.compile(parts["decode"], mode="reduce-overhead"),
+        )
         compiled = timed(once, "whole sample, compiled")
         for _ in range(repeats + 3):
             compiled()
-        seconds["whole sample, compiled"] = seconds["whole sample, compiled"][3:]  # the first ones compile
-        result |= {"device_name": torch.cuda.get_device_name(), "device_peak_bytes": torch.cuda.max_memory_allocated()}
-    return result | {"seconds": {part: statistics.median(values) for part, values in seconds.items()}}
+        seconds["whole sample, compiled"] = seconds["whole sample, compiled"][
+            3:
+        ]  # the first ones compile
+        result |= {
+            "device_name": torch.cuda.get_device_name(),
+            "device_peak_bytes": torch.cuda.max_memory_allocated(),
+        }
+    return result | {
+        "seconds": {part: statistics.median(values) for part, values in seconds.items()}
+    }
 
 
 def peak_of(command: list[str]) -> tuple[str, int]:
@@ -133,9 +173,17 @@ def peak_of(command: list[str]) -> tuple[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, help="write the checkpoint here and keep it, or use the one that is there")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="write the checkpoint here and keep it, or use the one that is there",
+    )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--repeats", type=int, help="samples to take the median of (default: 1 on the CPU, 20 on CUDA)")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        help="samples to take the median of (default: 1 on the CPU, 20 on CUDA)",
+    )
     parser.add_argument("--json", type=Path, help="write the results here")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -147,7 +195,16 @@ def main() -> None:
     try:
         if not (folder / "config.json").exists():
             write_checkpoint(folder)
-        command = [sys.executable, __file__, "--child", str(folder), "--device", args.device, "--repeats", str(repeats)]
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            str(folder),
+            "--device",
+            args.device,
+            "--repeats",
+            str(repeats),
+        ]
         output, peak = peak_of(command)
     finally:
         if not args.folder:
@@ -156,7 +213,9 @@ def main() -> None:
     result["peak_ratio"] = peak / result["weight_bytes"]
     print(f"{result['parameters']:,} parameters, {result['weight_bytes'] / 1e9:.2f} GB")
     print(f"a chunk of shape {result['shape']}, finite: {result['finite']}")
-    print(f"peak memory {peak / 1e9:.2f} GB, {result['peak_ratio']:.3f} times the weights (limit {LIMIT})")
+    print(
+        f"peak memory {peak / 1e9:.2f} GB, {result['peak_ratio']:.3f} times the weights (limit {LIMIT})"
+    )
     for part, seconds in result["seconds"].items():
         print(f"{part:24s} {seconds:9.3f} s")
     if args.json:
