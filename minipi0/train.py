@@ -188,6 +188,8 @@ def fit(
         if out is not None and ((step + 1) % save_every == 0 or step + 1 == recipe.steps):
             run.save(Path(out), model, average, optimizer, asdict(recipe), losses, sample)
     model.load_state_dict(average.module.state_dict())
+    if hasattr(model, "stats"):
+        model.stats = getattr(dataset, "stats", None)  # what it came with belonged to other data
     model.eval()
     return losses
 

@@ -279,7 +279,7 @@ def test_chunks_end_with_their_episode(v21, horizon):
         row = begin + i - (0 if i < 7 else 7)
         for h in range(horizon):
             expected = torch.from_numpy(raw.actions[min(row + h, end - 1)])
-            torch.testing.assert_close(items.denormalise(actions[i, h]), expected)
+            torch.testing.assert_close(items.normaliser["action"].to_robot(actions[i, h]), expected)
             assert mask[i, h] == (row + h < end)
     one = items[3]
     assert (
@@ -309,9 +309,10 @@ def test_statistics_are_those_of_the_training_episodes(v21):
         and (observation.state.std(0, correction=0) - 1).abs().max() < 1e-5
     )
     assert actions[:, 0].mean(0).abs().max() < 1e-5
-    assert torch.equal(train.normalise_state(train.state), observation.state)
-    torch.testing.assert_close(train.denormalise(train.normalise(train.actions)), train.actions)
-    assert train.denormalise(actions.double()).dtype == torch.float64
+    action = train.normaliser["action"]
+    assert torch.equal(train.normaliser["state"].to_model(train.state), observation.state)
+    torch.testing.assert_close(action.to_robot(action.to_model(train.actions)), train.actions)
+    assert action.to_robot(actions.double()).dtype == torch.float64
 
 
 def test_split_by_episode(v21):
@@ -1008,3 +1009,17 @@ def test_real_arm():
         64,
         64,
     )
+
+
+def test_other_normalisations(v21):
+    by = {
+        mode: data.load(v21, horizon=4, cameras=[], normalise=mode)
+        for mode in ("z-score", "min-max")
+    }
+    assert set(by["min-max"].stats) == {"state_min", "state_max", "action_min", "action_max"}
+    actions = by["min-max"].batch(range(len(by["min-max"])))[1]
+    assert actions.min() == -1 and actions.max() == 1
+    raw = [one.normaliser["action"].to_robot(one.batch([3])[1]) for one in by.values()]
+    torch.testing.assert_close(*raw)
+    with pytest.raises(ValueError, match="normalise is one of"):
+        data.load(v21, horizon=4, cameras=[], normalise="mean")

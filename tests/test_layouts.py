@@ -19,6 +19,7 @@ from minipi0.checkpoint.sizes import (
     sizes_from_config,
     sizes_from_shapes,
 )
+from minipi0.normalise import normalisers
 from minipi0.pi0 import block_mask
 
 CONFIG = ref.tiny(kv_heads=2, depth=2)
@@ -378,17 +379,16 @@ def test_statistics_travel_with_the_weights(layout, tmp_path):
 
 def test_statistics_that_cannot_be(tmp_path):
     model = ref.random_pi0(CONFIG)
-    broken = STATS | {"action_std": torch.full((5,), float("nan"))}
     short = {name: values for name, values in STATS.items() if name != "state_std"}
     long = {"state_mean": torch.zeros(4), "state_std": torch.ones(4)}
-    for stats in (
-        broken,
-        short,
-        STATS | {"state_mean": torch.zeros(1, 3)},
-        STATS | {"action_mean": torch.zeros(4)},
-        STATS | long,
+    for stats, message in (
+        (STATS | {"action_std": torch.full((5,), float("nan"))}, "std is nan in dimension 0"),
+        (short, "stats must hold state_mean, state_std"),
+        (STATS | {"state_mean": torch.zeros(1, 3)}, "vectors of one length"),
+        (STATS | {"action_mean": torch.zeros(4)}, "vectors of one length"),
+        (STATS | long, "stats of the state have 4 dims, the model has 3"),
     ):
-        with pytest.raises(ValueError, match="stats must be"):
+        with pytest.raises(ValueError, match=message):
             model.save_pretrained(tmp_path / "new", stats=stats)
     assert not (tmp_path / "new").exists()
 
@@ -415,6 +415,42 @@ def test_lerobots_statistics(tmp_path):
         ValueError, match="normalizer_processor.safetensors is not a complete safetensors file"
     ):
         Pi0.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [("config.json", "normalization_mapping"), ("policy_preprocessor.json", "norm_map")],
+)
+def test_lerobots_statistics_by_the_formula_that_its_files_name(tmp_path, place, name):
+    ref.random_pi0(CONFIG).save_pretrained(tmp_path, layout="lerobot")
+    config = json.loads((tmp_path / "config.json").read_text())
+    tensors = {}
+    for what, dims in (("observation.state", 3), ("action", 5)):
+        for number, value in dict(mean=0, std=1, q01=-2, q99=3, min=-5, max=6).items():
+            tensors[f"{what}.{number}"] = torch.full((dims,), float(value))
+    save_file(tensors, tmp_path / "policy_preprocessor_step_5_normalizer_processor.safetensors")
+
+    def normalised_by(state, action):
+        modes = {"VISUAL": "IDENTITY", "STATE": state, "ACTION": action}
+        if place == "config.json":
+            (tmp_path / place).write_text(json.dumps(config | {name: modes}))
+        else:
+            steps = [{"registry_name": "rename"}, {"config": {name: modes}}]
+            (tmp_path / place).write_text(json.dumps({"steps": steps}))
+        return Pi0.from_pretrained(tmp_path).stats
+
+    assert set(normalised_by("MEAN_STD", "MEAN_STD")) == STATS.keys()
+    stats = normalised_by("QUANTILES", "MIN_MAX")
+    assert set(stats) == {"state_q01", "state_q99", "action_min", "action_max"}
+    assert normalisers(stats)["state"].to_model(torch.full((3,), 3.0)).tolist() == [1, 1, 1]
+    with pytest.warns(
+        UserWarning, match="normalises the action by IDENTITY: no statistics are taken"
+    ):
+        assert normalised_by("MEAN_STD", "IDENTITY") is None
+    tensors.pop("observation.state.q99")
+    save_file(tensors, tmp_path / "policy_preprocessor_step_5_normalizer_processor.safetensors")
+    with pytest.warns(UserWarning, match="QUANTILES, but holds no observation.state.q99"):
+        assert normalised_by("QUANTILES", "MEAN_STD") is None
 
 
 def test_openpis_statistics(tmp_path):

@@ -378,3 +378,16 @@ def test_command_line_without_cameras(tmp_path, monkeypatch):
     ]
     train.main([*arguments, "--out", str(tmp_path)])
     assert Pi0.from_pretrained(tmp_path)
+
+
+def test_a_fine_tuned_model_keeps_the_statistics_of_its_new_data(tmp_path):
+    model, dataset = tiny(), Chunks()
+    model.stats = {"state_mean": torch.zeros(2)}
+    dataset.stats = {
+        f"{what}_{name}": torch.full((dims,), value)
+        for what, dims in (("state", 2), ("action", 3))
+        for name, value in (("mean", 0.5), ("std", 2.0))
+    }
+    fit(model, dataset, steps=1, progress=False)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(Pi0.from_pretrained(tmp_path).stats["action_mean"], torch.full((3,), 0.5))

@@ -1,10 +1,10 @@
-"""Robot demonstrations as a model trains on them: what the robot saw, and the chunk of actions that followed.
+"""Robot demonstrations as a model trains on them: what the robot saw, and the chunk that followed.
 
-`load` joins four steps: where the data set is (`sources.py`), its tables (`lerobot.py`), its frames (`frames.py`), and the items,
-here. An item is a frame of an episode. Axes: N items, B batch, C cameras, H action horizon, D action dims, S state dims, L tokens.
+`load` joins four steps: where the data set is (`sources`), its tables (`lerobot`), its frames
+(`frames`), and the items, here. An item is a frame of an episode.
+Axes: N items, B batch, C cameras, H action horizon, D action dims, S state dims, L tokens.
 """
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from minipi0 import prompt
 from minipi0.data import frames, lerobot, sources
+from minipi0.normalise import Normaliser, check_mode
 from minipi0.observation import Observation
 
 SPLITS = ("train", "test", "all")
@@ -28,6 +29,7 @@ def load(
     test_every: int | None = 5,
     seed: int = 0,
     *,
+    normalise: str = "z-score",
     prompt_length: int | None = prompt.LENGTH,
     tokenizer=None,
     state_key: str | None = None,
@@ -35,22 +37,27 @@ def load(
 ) -> "ActionChunks":
     """Load a LeRobot data set (v2.0, v2.1 or v3.0), normalised and cut into action chunks.
 
-    source: a name of `sources.NAMES` ("cr5-banana", "metaworld-two-ways"), a folder, or a Hugging Face repo id ("owner/name").
-        "cr5-banana" is $MINIPI0_DATA/cr5_banana if there, else it is fetched once from its pinned source.
+    source: a name of `sources.NAMES` ("cr5-banana", "metaworld-two-ways"), a folder, or a Hugging
+        Face repo id ("owner/name"). "cr5-banana" is $MINIPI0_DATA/cr5_banana if that is there;
+        otherwise it is fetched once from its pinned source.
     horizon: H, actions in a chunk.
-    cameras: features to see, in this order ("observation.images.top", or "top" where that is clear); None for all, [] for none,
-        which needs no video.
-    image_size: frames are shrunk to fit this square whole, black around them.
-    split: "test" is every `test_every`-th episode (the first, the sixth, ...), "train" the others, "all" both. test_every=None
-        holds none out.
+    cameras: the features to see, in this order ("observation.images.top", or "top" where that is
+        clear). None takes all of them, [] none, and then no video is needed.
+    image_size: frames are shrunk to fit into this square whole, with black around them.
+    split: "test" is every `test_every`-th episode (the first, the sixth, …), "train" the others,
+        "all" both. test_every=None holds no episode out.
     seed: of the order in which `batches` shuffles when it is given no generator.
-    prompt_length: L; more where the data set's longest prompt needs more. None for just that. tokenizer: by default the byte tokenizer.
-    state_key, action_key: features to take, by default "observation.state" or "state", "action" or "actions".
+    normalise: "z-score", "quantile" or "min-max", measured on the training episodes.
+    prompt_length: L; more where the longest prompt needs more. None takes just that.
+    tokenizer: by default the byte tokenizer.
+    state_key, action_key: the features to take, by default "observation.state" or "state", and
+        "action" or "actions".
 
-    Raises ValueError for arguments out of range (an unknown camera or split, no episode in the split, ...), for unreadable files and
-    for tables that contradict the metadata; FileNotFoundError for missing files; ConnectionError where a download fails.
-    Warns of dimensions that never change in the training episodes: they are shifted to 0 and left unscaled; and of videos with more
-    frames than the table has rows: those after the last row are left out.
+    Raises ValueError for arguments out of range (an unknown camera or split, no episode in the
+    split, …), for unreadable files and for tables that contradict the metadata; FileNotFoundError
+    for missing files; ConnectionError where a download fails.
+    Warns of dims that never change in the training episodes: they are shifted to 0 and left
+    unscaled; and of videos with more frames than the table has rows: the surplus is left out.
     """
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1 action, not {horizon}")
@@ -59,113 +66,81 @@ def load(
     if split not in SPLITS:
         raise ValueError(f"split is one of {SPLITS}, not {split!r}")
     if test_every is not None and test_every < 1:
-        raise ValueError(
-            f"test_every must be at least 1 (or None to hold nothing out), not {test_every}"
-        )
+        raise ValueError(f"test_every must be at least 1 or None, not {test_every}")
     if isinstance(cameras, str):
         raise ValueError(f"cameras is a list of names, not the text {cameras!r}")
+    check_mode(normalise)
     recording = lerobot.read(sources.locate(source, cameras), state_key, action_key)
-    chosen = (
-        recording.cameras if cameras is None else [_camera(name, recording) for name in cameras]
-    )
+    if cameras is None:
+        cameras = recording.cameras
+    cameras = [_camera(name, recording) for name in cameras]
 
-    held_out = np.array(
-        [test_every is not None and i % test_every == 0 for i in range(len(recording.episodes))]
-    )
+    count = len(recording.episodes)
+    held_out = np.array([test_every is not None and i % test_every == 0 for i in range(count)])
     episodes = {"train": ~held_out, "test": held_out, "all": held_out | True}
-    for part in dict.fromkeys(
-        [split, "train"]
-    ):  # the training episodes are always needed, for the statistics
+    for part in dict.fromkeys([split, "train"]):  # the statistics always need training episodes
         if not episodes[part].any():
             raise ValueError(
-                f"{source}: no {part} episode, with test_every={test_every} and {len(held_out)} episodes in all; "
-                "choose another test_every (None holds nothing out)"
+                f"{source}: no {part} episode, with test_every={test_every} and {count} episodes "
+                "in all; choose another test_every (None holds nothing out)"
             )
-    in_training = np.repeat(episodes["train"], [episode.length for episode in recording.episodes])
-    stats = {}
+    trained = np.repeat(episodes["train"], [episode.length for episode in recording.episodes])
+    normaliser = {}
     for name, values, names in (
         ("state", recording.state, recording.state_names),
         ("action", recording.actions, recording.action_names),
     ):
-        stats[f"{name}_mean"], stats[f"{name}_std"] = _mean_std(
-            values[in_training], names, f"{source}: {name}"
-        )
+        what = f"{source}: {name}"
+        normaliser[name] = Normaliser.fit(values[trained], normalise, what, names)
 
     shortest = prompt.tokenize(recording.task_texts, None, tokenizer)[0].shape[1]
     tokens = prompt.tokenize(recording.task_texts, max(shortest, prompt_length or 0), tokenizer)
-    pictures = [frames.load(recording, camera, image_size) for camera in chosen]
-    return ActionChunks(
-        recording,
-        np.flatnonzero(episodes[split]),
-        horizon,
-        chosen,
-        image_size,
-        pictures,
-        stats,
-        tokens,
-        seed,
-    )
+    pictures = {camera: frames.load(recording, camera, image_size) for camera in cameras}
+    chosen = np.flatnonzero(episodes[split])
+    return ActionChunks(recording, chosen, horizon, image_size, pictures, normaliser, tokens, seed)
 
 
 class ActionChunks:
     """Items of the chosen episodes, frame by frame. Made by `load`.
 
-    stats: {"state_mean", "state_std" (S,), "action_mean", "action_std" (D,)} float32, of the training episodes whatever the split.
-    episodes: the chosen episodes' indices. episode_index, frame_index: (N,) int64, where each item comes from.
-    state (N, S) and actions (N, D): float32, as recorded, not normalised. tasks: the text of each item.
-    cameras, fps, state_names, action_names: as in the data set; horizon and image_size: as asked for.
+    normaliser: {"state": Normaliser, "action": Normaliser}, of the training episodes.
+    stats: the same as one flat dict of vectors, state_mean, …: what a checkpoint keeps.
+    episodes: the chosen episodes' indices.
+    episode_index, frame_index: int64[N], where each item comes from.
+    state: float32[N, S]; actions: float32[N, D]: as recorded, not normalised.
+    tasks: the text of each item.
+    cameras, fps, state_names, action_names: as in the data set.
+    horizon, image_size: as asked for.
     """
 
     def __init__(
-        self,
-        recording,
-        chosen: np.ndarray,
-        horizon,
-        cameras,
-        image_size,
-        pictures,
-        stats,
-        tokens,
-        seed,
+        self, recording, chosen: np.ndarray, horizon, image_size, pictures, normaliser, tokens, seed
     ):
         episodes = [recording.episodes[i] for i in chosen]
-        self.rows = np.concatenate(
-            [np.arange(e.start, e.start + e.length) for e in episodes]
-        )  # (N,) rows of the recording's arrays
-        self.left = torch.cat(
-            [torch.arange(e.length, 0, -1) for e in episodes]
-        )  # (N,) frames to the episode's end, this one included
+        rows = [np.arange(e.start, e.start + e.length) for e in episodes]
+        self.rows = np.concatenate(rows)  # (N,), into the recording's arrays
+        # frames to the episode's end, this one included
+        self.left = torch.cat([torch.arange(e.length, 0, -1) for e in episodes])
         self.episodes = [e.index for e in episodes]
         self.episode_index = torch.cat([torch.full((e.length,), e.index) for e in episodes])
         self.frame_index = torch.cat([torch.arange(e.length) for e in episodes])
-        self.horizon, self.cameras, self.image_size, self.fps = (
-            horizon,
-            cameras,
-            image_size,
-            recording.fps,
-        )
-        self.state_names, self.action_names, self.stats = (
-            recording.state_names,
-            recording.action_names,
-            stats,
-        )
-        self.state, self.actions = (
-            torch.from_numpy(recording.state[self.rows]),
-            torch.from_numpy(recording.actions[self.rows]),
-        )
-        self.task_index, self.task_texts = (
-            torch.from_numpy(recording.task[self.rows]),
-            recording.task_texts,
-        )
+        self.horizon, self.image_size, self.fps = horizon, image_size, recording.fps
+        self.state_names, self.action_names = recording.state_names, recording.action_names
+        self.state = torch.from_numpy(recording.state[self.rows])
+        self.actions = torch.from_numpy(recording.actions[self.rows])
+        self.task_index = torch.from_numpy(recording.task[self.rows])
+        self.task_texts = recording.task_texts
         self.tokens, self.token_mask = tokens  # (tasks, L)
-        self.pictures = (
-            pictures  # per camera (F, 3, image_size, image_size) uint8, of the whole recording
-        )
-        self.normal_state, self.normal_actions = (
-            self.normalise_state(self.state),
-            self.normalise(self.actions),
-        )
+        # per camera (F, 3, image_size, image_size) uint8, of the whole recording
+        self.cameras, self.pictures = list(pictures), list(pictures.values())
+        self.normaliser = normaliser
+        self.normal_state = normaliser["state"].to_model(self.state)
+        self.normal_actions = normaliser["action"].to_model(self.actions)
         self.generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def stats(self) -> dict[str, Tensor]:
+        return {k: v for what, one in self.normaliser.items() for k, v in one.stats(what).items()}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -176,12 +151,15 @@ class ActionChunks:
         return observation[0], actions[0], action_mask[0]
 
     def batch(self, indices) -> tuple[Observation, Tensor, Tensor]:
-        """The items `indices` (B integers): Observation, actions (B, H, D) float32, action_mask (B, H) bool.
+        """The items `indices` as one batch, normalised.
 
-        Observation: images (B, C, 3, image_size, image_size) float32 in [-1, 1], black being -1; image_mask (B, C) all True; tokens and
-        token_mask (B, L); state (B, S). State and actions are normalised to mean 0 and standard deviation 1 over the training episodes.
-        Actions of item i are those of its frame and the H - 1 after it. Beyond the episode's end the last action is repeated and the mask
-        is False. Raises IndexError for an index out of range and for what is no integer (a mask: give mask.nonzero().flatten()).
+        indices: B integers.
+        Returns an Observation (images in [-1, 1], black being -1; image_mask all True), actions
+        float32[B, H, D] and action_mask bool[B, H]. The actions of item i are those of its frame
+        and the H - 1 after it. Beyond the episode's end the last action is repeated and the mask is
+        False.
+        Raises IndexError for an index out of range and for what is no integer (of a mask, give
+        mask.nonzero().flatten()).
         """
         i = torch.as_tensor(indices)
         if i.ndim != 1 or len(i) and (i.dtype == torch.bool or i.is_floating_point()):
@@ -212,10 +190,11 @@ class ActionChunks:
     def batches(
         self, n: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[Observation, Tensor, Tensor]]:
-        """One epoch: every item once, shuffled, in batches of n; the last one is smaller where n does not divide the number of items.
+        """One epoch: every item once, shuffled, in batches of n; the last batch may be smaller.
 
-        generator: of the shuffling, a CPU one; without it the data set's own goes on, so that each epoch has another order.
-        Raises ValueError for n < 1. (A loop that wants its own order, or to know the items, draws indices and calls `batch`.)
+        generator: of the shuffling, on the CPU; without it the data set's own goes on, so that each
+            epoch has another order.
+        Raises ValueError for n < 1. (A loop that needs to know the items calls `batch`.)
         """
         if n < 1:
             raise ValueError(f"a batch has at least 1 item, not {n}")
@@ -226,46 +205,12 @@ class ActionChunks:
     def tasks(self) -> list[str]:
         return [self.task_texts[k] for k in self.task_index]
 
-    def normalise(self, actions: Tensor) -> Tensor:
-        """(actions - mean) / std. actions: (..., D), as recorded."""
-        return (actions - self.stats["action_mean"].to(actions)) / self.stats["action_std"].to(
-            actions
-        )
-
-    def denormalise(self, actions: Tensor) -> Tensor:
-        """Back to the units of the recording: what a robot would be sent. actions: (..., D), normalised."""
-        return actions * self.stats["action_std"].to(actions) + self.stats["action_mean"].to(
-            actions
-        )
-
-    def normalise_state(self, state: Tensor) -> Tensor:
-        """(state - mean) / std. state: (..., S), as recorded."""
-        return (state - self.stats["state_mean"].to(state)) / self.stats["state_std"].to(state)
-
 
 def _camera(name: str, recording: lerobot.Recording) -> str:
     """The feature key of a camera, given in full or by its last part."""
     matches = [key for key in recording.cameras if name in (key, key.rsplit(".", 1)[-1])]
     if len(matches) != 1:
         problem = "is unknown" if not matches else f"could be any of {matches}"
-        raise ValueError(
-            f"camera {name!r} {problem}; {recording.folder} has {', '.join(recording.cameras) or 'none'}"
-        )
+        known = ", ".join(recording.cameras) or "none"
+        raise ValueError(f"camera {name!r} {problem}; {recording.folder} has {known}")
     return matches[0]
-
-
-def _mean_std(values: np.ndarray, names: list[str], what: str) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per dimension of (F, D), float32; 1 in place of a deviation that is only float32's rounding."""
-    mean, std = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    constant = std <= np.finfo(np.float32).eps * np.abs(values).max(axis=0)
-    if constant.any():
-        which = ", ".join(
-            name for name, is_constant in zip(names, constant, strict=True) if is_constant
-        )
-        warnings.warn(
-            f"{what} never changes in the training episodes, so it is shifted to 0 and left unscaled: {which}",
-            stacklevel=3,
-        )
-    return torch.tensor(mean, dtype=torch.float32), torch.tensor(
-        np.where(constant, 1.0, std), dtype=torch.float32
-    )
