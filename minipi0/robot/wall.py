@@ -17,10 +17,10 @@ PROMPTS = {
 SIGN = {"left": LEFT, "right": RIGHT}
 HALF = np.array([0.12, 0.01, 0.08])  # half the wall's width, depth and height
 WALL = np.array([0.0, 0.75, HALF[2]])  # its centre
-GOAL = np.array([0.0, 0.90, 0.02])  # of the puck, on the table behind the wall; marked nowhere
+GOAL = np.array([0.0, 0.88, 0.02])  # of the puck, on the table behind the wall; marked nowhere
 NEAR = 0.07  # m: so close to the goal counts
 HEIGHT = 0.12  # of the hand while it carries; the puck hangs below it, lower than the wall
-GRIP = 0.04  # m, from the puck's centre up to the hand's
+GRIP = 0.045  # m, from the puck's centre up to the hand's
 FRONT = dict(lookat=(0.0, 0.73, 0.07), azimuth=133, elevation=-32, distance=1.0)
 
 
@@ -84,7 +84,7 @@ class Demonstrator:
         self.way = [
             np.array([x, WALL[1] - 0.07, height]),
             np.array([x, WALL[1] + 0.10, height]),
-            GOAL + (0, 0, GRIP),
+            GOAL + (0, 0, GRIP + 0.01),
         ]
 
     def __call__(self, seen: np.ndarray) -> np.ndarray:
