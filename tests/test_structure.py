@@ -24,7 +24,17 @@ ROOMS = {  # file or room -> the others whose names it may import; a room's file
     "checkpoint": {"config", "normalise"},
     "data": {"normalise", "observation", "prompt"},
     "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "compiled"},
-    "robot": {"data"},
+    "robot": {
+        "baselines",
+        "checkpoint",
+        "data",
+        "evaluate",
+        "flow",
+        "normalise",
+        "observation",
+        "pi0",
+        "prompt",
+    },
     "baselines": {"flow", "config", "gemma", "observation", "pi0"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
