@@ -35,12 +35,12 @@ ROOMS = {  # file or room -> the others whose names it may import; a room's file
         "pi0",
         "prompt",
     },
-    "baselines": {"flow", "config", "gemma", "observation", "pi0"},
+    "baselines": {"flow", "checkpoint", "config", "gemma", "observation", "pi0"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
     "data": ["sources", "lerobot", "writer", "frames", "chunks"],
-    "checkpoint": ["files", "layouts", "sizes", "statistics", "store", "run"],
+    "checkpoint": ["files", "layouts", "sizes", "statistics", "about", "store", "run"],
     "toys": ["targets", "network"],
 }
 
