@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from minipi0 import prompt as words
-from minipi0.baselines import Regression
+from minipi0.baselines import NOISE, GaussianRegression, Regression
 from minipi0.checkpoint import open_checkpoint
 from minipi0.data.frames import resize_with_pad
 from minipi0.normalise import normalisers
@@ -27,13 +27,12 @@ from minipi0.pi0 import Pi0
 from minipi0.robot.chunking import Ensemble, Queue, continue_chunk
 from minipi0.robot.inputs import flatten, picture, short
 
-MODELS = {"Pi0": Pi0, "Regression": Regression}
+MODELS = {model.__name__: model for model in (Pi0, Regression, GaussianRegression)}
 WRAPPERS = {
     "observation",
     "observations",
     "images",
 }  # of keys: what they hold has a name of its own
-TOKENIZERS = {"bytes": words.byte_tokenizer, "paligemma": words.paligemma_tokenizer}
 
 
 class Policy:
@@ -78,6 +77,11 @@ class Policy:
         self.state_dim, self.action_dim = (
             len(self.normaliser[what].shift_and_scale()[0]) for what in ("state", "action")
         )
+        if self.about.get("unsupported"):
+            raise ValueError(
+                f"the checkpoint's actions are made with {self.about['unsupported']}, which is not "
+                "undone here: they would be wrong for the robot"
+            )
         # dims of an action that are meant relative to the state at the moment of asking
         flags = self.about.get("relative_actions") or []
         self.relative = [i for i, relative in enumerate(flags) if relative]
@@ -96,7 +100,10 @@ class Policy:
         path_or_repo: a folder, or a Hugging Face repo id. dtype: of the weights, by default the
             file's. options: as of `Policy`.
         """
-        named = open_checkpoint(path_or_repo).written.get("model", "Pi0")
+        source = open_checkpoint(path_or_repo)
+        named = (source.about() or {}).get("model", "Pi0")
+        if named == "Regression" and (source.folder / NOISE).exists():
+            named = "GaussianRegression"
         if named not in MODELS:
             raise ValueError(f"{path_or_repo} holds a {named}; known are {sorted(MODELS)}")
         return cls(MODELS[named].from_pretrained(path_or_repo, dtype=dtype), **options)
@@ -281,11 +288,13 @@ class Policy:
         self._said, self._said_tokens = None, None
         own = len(words.byte_tokenizer()) >= self.config.vocab_size
         named = self.about.get("tokenizer", "bytes" if own else "paligemma")
-        if named not in TOKENIZERS:
+        if "paligemma" in named:
+            return words.paligemma_tokenizer()
+        if named != "bytes":
             raise ValueError(
-                f"the checkpoint's tokenizer is {named!r}; known are {sorted(TOKENIZERS)}"
+                f'the checkpoint\'s tokenizer is {named!r}; known are "bytes" and "paligemma"'
             )
-        return TOKENIZERS[named]()
+        return words.byte_tokenizer()
 
     def _check_options(self) -> None:
         horizon = self.config.horizon
