@@ -1,4 +1,5 @@
-"""Notebook 05's pictures: the tokens, who may look at whom, what influences what, what caching saves, attention drawn on an image.
+"""Notebook 05's pictures: the tokens, who may look at whom, what influences what, what caching
+saves, attention drawn on an image.
 
 `groups` is a list of (name, number of tokens, colour), in the order of the sequence.
 """
@@ -27,13 +28,17 @@ def _edges(groups) -> list[int]:
 
 
 def sequence(groups, notes):
-    """The tokens as one strip, a cell each, coloured by group; `notes`: a line under each group. Returns the figure."""
+    """The tokens as one strip, a cell each, coloured by group; `notes`: a line under each group.
+
+    Returns the figure.
+    """
     fig, ax = style.figure(size=(10.5, 1.9))
     edges = _edges(groups)
     for (name, count, colour), start, note in zip(groups, edges, notes, strict=False):
         for i in range(count):
             ax.add_patch(Rectangle((start + i + 0.06, 0), 0.88, 1, color=colour, lw=0))
-        # a group of one or a few tokens has no room for its name: write it higher, so that neighbours do not collide
+        # a group of one or a few tokens has no room for its name: write it higher, so that
+        # neighbours do not collide
         lift, sink = (1.75, -1.3) if count < 3 else (1.15, -0.2)
         ax.annotate(
             name,
@@ -63,7 +68,9 @@ def _line(distance):
 
 
 def masks(panels: dict, groups):
-    """Each panel's (T, T) bool mask, rows look at columns; an allowed cell has the colour of the token looked at. Returns the figure."""
+    """Each panel's (T, T) bool mask, rows look at columns; an allowed cell has the colour of the
+    token looked at. Returns the figure.
+    """
     fig, axes = style.figure(
         1, len(panels), size=(5.2 if len(panels) == 1 else 4.3, 4.6), squeeze=False
     )
@@ -86,7 +93,10 @@ def masks(panels: dict, groups):
 
 
 def time_embedding(taus, embedding):
-    """The embedding of each tau, (T, W), as a picture, and four of its rows as curves. Returns the figure."""
+    """The embedding of each tau, (T, W), as a picture, and four of its rows as curves.
+
+    Returns the figure.
+    """
     fig, (left, right) = style.figure(
         1, 2, size=(5.0, 3.5), gridspec_kw={"width_ratios": [1.25, 1]}
     )
@@ -119,7 +129,9 @@ def time_embedding(taus, embedding):
 
 
 def influence(change, rows, columns):
-    """change (R, C): how much each column's outputs moved when each row's inputs were disturbed; zeros are white. Returns the figure."""
+    """change (R, C): how much each column's outputs moved when each row's inputs were disturbed;
+    zeros are white. Returns the figure.
+    """
     change = np.asarray(change)
     fig, ax = style.figure(size=(6.2, 4.2))
     floor = change[change > 0].min()
@@ -166,7 +178,10 @@ def costs(panels: dict):
 
 
 def chunk_errors(errors: dict, samples: dict):
-    """Left: error of the best velocity per action, {name: (H,)}. Right: a chunk drawn by each, {name: (H,)}. Returns the figure."""
+    """Left: error of the best velocity per action, {name: (H,)}.
+
+    Right: a chunk drawn by each, {name: (H,)}. Returns the figure.
+    """
     fig, (left, right) = style.figure(1, 2, size=(4.9, 3.3))
     colours = dict(
         zip(samples, ("black", style.FLOW, style.ONE_STEP, style.REGRESSION), strict=False)
@@ -190,7 +205,8 @@ def chunk_errors(errors: dict, samples: dict):
 def on_image(image, maps, titles):
     """The image, then attention per patch drawn over it. Returns the figure.
 
-    image (3, S, S) in [-1, 1]; maps: (R, C, n, n), 1 where attention is as if spread evenly; titles: R × C.
+    image (3, S, S) in [-1, 1]; maps: (R, C, n, n), 1 where attention is as if spread evenly;
+    titles: R × C.
     """
     rows, columns = len(maps), len(maps[0])
     fig, axes = style.figure(rows, columns + 1, size=(1.75, 1.85), squeeze=False)
@@ -224,7 +240,9 @@ def tint(share: np.ndarray) -> np.ndarray:
 
 
 def overlay(image, weights, limit: float = 2.0) -> np.ndarray:
-    """The image (3, S, S) in grey, its patches tinted by weight (n, n): blue at 0, white at 1, orange at `limit`. (S, S, 3) in [0, 1]."""
+    """The image (3, S, S) in grey, its patches tinted by weight (n, n): blue at 0, white at 1,
+    orange at `limit`. (S, S, 3) in [0, 1].
+    """
     size = image.shape[-1]
     grey = ((image.mean(0) + 1) / 2).clamp(0, 1)[..., None].numpy()
     weights = torch.as_tensor(weights, dtype=torch.float32)
@@ -240,7 +258,9 @@ def overlay(image, weights, limit: float = 2.0) -> np.ndarray:
 
 
 def overlay_png(image, weights, limit: float = 2.0, size: int = 256) -> bytes:
-    """`overlay` as a PNG of size × size pixels for an ipywidgets.Image: a few milliseconds, where a matplotlib figure takes hundreds."""
+    """`overlay` as a PNG of size × size pixels for an ipywidgets.Image: a few milliseconds, where a
+    matplotlib figure takes hundreds.
+    """
     pixels = (overlay(image, weights, limit) * 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST).save(

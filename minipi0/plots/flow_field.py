@@ -1,4 +1,6 @@
-"""The static twins of the widgets: the straight line, the flow field at several tau, the Euler steps of one particle."""
+"""The static twins of the widgets: the straight line, the flow field at several tau, the Euler
+steps of one particle.
+"""
 
 import torch
 from matplotlib.colors import to_rgb
@@ -11,7 +13,9 @@ EXTENT = 3.4  # the same window as the widgets'
 
 
 def straight_line(noise, action, tau: float = 0.4):
-    """The line from noise to action, A^tau on it and its velocity at five tau, the same everywhere. Returns the figure.
+    """The line from noise to action, A^tau on it and its velocity at five tau, the same everywhere.
+
+    Returns the figure.
 
     noise, action: two numbers each. The twin of widgets.StraightLine.
     """
@@ -72,11 +76,13 @@ def flow_field(
     seed: int = 0,
     obstacle: float = 0,
 ):
-    """A panel per tau: arrows of the field, and particles that came there from noise in `euler_steps` steps. Returns the figure.
+    """A panel per tau: arrows of the field, and particles that came there from noise in
+    `euler_steps` steps. Returns the figure.
 
-    velocity: a toys.GaussianMixture (its exact marginal field) or a function velocity(x, tau) as for flow.euler.
-    target: the mixture to draw as discs of two standard deviations, by default the given one. obstacle: the radius of a grey
-    disc at the origin, none by default. The twin of widgets.FlowField.
+    velocity: a toys.GaussianMixture (its exact marginal field) or a function velocity(x, tau) as
+    for flow.euler. target: the mixture to draw as discs of two standard deviations, by default the
+    given one. obstacle: the radius of a grey disc at the origin, none by default. The twin of
+    widgets.FlowField.
     """
     if isinstance(velocity, toys.GaussianMixture):
         velocity, target = velocity.velocity, velocity if target is None else target
@@ -119,9 +125,11 @@ def flow_field(
 
 
 def euler_steps(mixture, start=(1.6, 2.4), steps=(1, 2, 4, 10)):
-    """A panel per number of Euler steps: the steps of one particle against its true curve, and where each tangent points.
+    """A panel per number of Euler steps: the steps of one particle against its true curve, and
+    where each tangent points.
 
-    mixture: a toys.GaussianMixture. start: two numbers, the noise. Returns the figure. The twin of widgets.EulerSteps.
+    mixture: a toys.GaussianMixture. start: two numbers, the noise. Returns the figure. The twin of
+    widgets.EulerSteps.
     """
     noise = torch.as_tensor(start, dtype=torch.float64).reshape(1, 2)
     exact = flow.euler(mixture.velocity, noise, 2000, path=True)[:, 0]
@@ -151,7 +159,8 @@ def euler_steps(mixture, start=(1.6, 2.4), steps=(1, 2, 4, 10)):
 
 
 def noise_to_action(mixture, taus=(0, 0.25, 0.5, 0.75, 1), n_particles: int = 500, seed: int = 0):
-    """A wide picture: particles at several tau on their way from noise to the mixture along its exact field, with the paths behind them.
+    """A wide picture: particles at several tau on their way from noise to the mixture along its
+    exact field, with the paths behind them.
 
     Returns the figure.
     """

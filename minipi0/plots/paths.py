@@ -1,4 +1,6 @@
-"""Notebook 01's pictures: paths from noise to action, what Euler makes of them, chunks on their way, lines that cross."""
+"""Notebook 01's pictures: paths from noise to action, what Euler makes of them, chunks on their
+way, lines that cross.
+"""
 
 import torch
 
@@ -8,7 +10,10 @@ LIMIT = 3.4
 
 
 def transport(path, title: str = ""):
-    """Particles in one dimension against tau, with the histogram of where they start and end. path: (steps + 1, N). Returns the figure."""
+    """Particles in one dimension against tau, with the histogram of where they start and end.
+
+    path: (steps + 1, N). Returns the figure.
+    """
     path = torch.as_tensor(path)
     fig, (left, middle, right) = style.figure(
         1, 3, size=(3.0, 3.6), sharey=True, gridspec_kw={"width_ratios": [1, 2.6, 1]}
@@ -26,8 +31,10 @@ def transport(path, title: str = ""):
 
 
 def two_schedules(paths: dict, velocities: dict, noise, action):
-    """Left: each named path from noise to action, (T, 2), with dots at equal steps of tau. Right: its velocity's first component
-    against tau, (T,). Returns the figure."""
+    """Left: each named path from noise to action, (T, 2), with dots at equal steps of tau.
+
+    Right: its velocity's first component against tau, (T,). Returns the figure.
+    """
     fig, (plane, graph) = style.figure(1, 2, size=(4.6, 3.8))
     for (name, path), colour, line in zip(
         paths.items(), (style.FLOW, style.ONE_STEP), ("-", "--"), strict=True
@@ -57,7 +64,10 @@ def two_schedules(paths: dict, velocities: dict, noise, action):
 
 
 def landing_errors(steps, errors: dict):
-    """How far from the action Euler lands against its number of steps, log-log. errors: {name: (len(steps),)}. Returns the figure."""
+    """How far from the action Euler lands against its number of steps, log-log.
+
+    errors: {name: (len(steps),)}. Returns the figure.
+    """
     fig, ax = style.figure(size=(5.2, 3.6))
     for (name, error), colour, marker in zip(
         errors.items(), (style.FLOW, style.ONE_STEP), "os", strict=True
@@ -80,7 +90,10 @@ def landing_errors(steps, errors: dict):
 
 
 def chunk(chunks, taus, names):
-    """One action chunk on its way. chunks: (T, H, D), one per tau; names: D strings. Returns the figure."""
+    """One action chunk on its way.
+
+    chunks: (T, H, D), one per tau; names: D strings. Returns the figure.
+    """
     fig, axes = style.figure(1, len(taus), size=(2.5, 2.9), sharey=True)
     colours = (style.DATA, style.ONE_STEP, style.GAUSSIAN)
     for ax, actions, tau in zip(axes, chunks, taus, strict=True):
@@ -93,7 +106,9 @@ def chunk(chunks, taus, names):
 
 
 def many_lines(noise, actions, crossing):
-    """Left: the lines of many noise-action pairs, (N, 2) each. Right: two of them that meet at one moment.
+    """Left: the lines of many noise-action pairs, (N, 2) each.
+
+    Right: two of them that meet at one moment.
 
     crossing: (noise (2, 2), actions (2, 2), where (2,), tau). Returns the figure.
     """
@@ -141,8 +156,9 @@ def many_lines(noise, actions, crossing):
 
 
 def lines_and_flow(lines, particles):
-    """In one dimension, against tau: the pairs' straight lines (2, N), which cross, and particles of the field, (steps + 1, N),
-    which do not. Returns the figure."""
+    """In one dimension, against tau: the pairs' straight lines (2, N), which cross, and particles
+    of the field, (steps + 1, N), which do not. Returns the figure.
+    """
     fig, axes = style.figure(1, 2, size=(4.6, 3.8), sharey=True)
     panels = (
         (lines, style.PATH, "training: each pair's line"),

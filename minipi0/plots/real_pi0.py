@@ -1,4 +1,5 @@
-"""Notebook 12's pictures: parameters, memory, tokens and mask at full size, what actions look at, time, chunks of successors.
+"""Notebook 12's pictures: parameters, memory, tokens and mask at full size, what actions look at,
+time, chunks of successors.
 
 `groups` is a list of (name, number of tokens, colour, real?), in the order of the sequence.
 """
@@ -43,7 +44,10 @@ def parameters(parts: dict, colours: list[str]):
 
 
 def memory(rows: dict, cards: dict):
-    """rows: {what is done: {what it holds: GB}}; cards: {a card: its GB}, drawn as lines. Returns the figure."""
+    """rows: {what is done: {what it holds: GB}}; cards: {a card: its GB}, drawn as lines.
+
+    Returns the figure.
+    """
     fig, ax = style.figure(size=(9.0, 0.55 * len(rows) + 1.5))
     colours = {
         "weights": IMAGE,
@@ -71,7 +75,9 @@ def memory(rows: dict, cards: dict):
 
 
 def mask(allowed, positions, groups):
-    """Who may look at whom, (T, T) bool, in the colour of the token looked at: to scale, and a cell per group. Positions (T,) beside it."""
+    """Who may look at whom, (T, T) bool, in the colour of the token looked at: to scale, and a cell
+    per group. Positions (T,) beside it.
+    """
     fig, (left, middle, right) = style.figure(
         1, 3, size=(4.3, 4.1), gridspec_kw={"width_ratios": [1, 1, 1.05]}
     )
@@ -137,7 +143,9 @@ def mask(allowed, positions, groups):
 
 
 def attention_rows(panels: dict, groups):
-    """Each panel: (S, T) attention of the suffix's tokens relative to an even spread; white is exactly zero. Returns the figure."""
+    """Each panel: (S, T) attention of the suffix's tokens relative to an even spread; white is
+    exactly zero. Returns the figure.
+    """
     fig, axes = style.figure(len(panels), 1, size=(10.5, 1.9), squeeze=False, sharex=True)
     edges = np.cumsum([0, *(count for _, count, _, _ in groups)])
     for ax, (title, weights) in zip(axes[:, 0], panels.items(), strict=True):
@@ -168,9 +176,11 @@ def attention_rows(panels: dict, groups):
 
 
 def time_split(shares: dict, by_steps: dict, by_horizon: dict):
-    """shares: {name: (images, prefix, passes)}; by_steps: {steps: (images, prefix, passes)} in s; by_horizon: {name: {H: one pass}}.
+    """shares: {name: (images, prefix, passes)}; by_steps: {steps: (images, prefix, passes)} in s;
+    by_horizon: {name: {H: one pass}}.
 
-    Left: shares of the whole. Middle: time against Euler steps, stacked. Right: one action pass, relative to H = 50. Returns the figure.
+    Left: shares of the whole. Middle: time against Euler steps, stacked. Right: one action pass,
+    relative to H = 50. Returns the figure.
     """
     fig, (left, middle, right) = style.figure(
         1, 3, size=(4.3, 3.5), gridspec_kw={"width_ratios": [1.25, 1, 1]}
@@ -231,9 +241,12 @@ def time_split(shares: dict, by_steps: dict, by_horizon: dict):
 
 
 def chunks(previous, panels: dict, frozen: int, free_from: int):
-    """previous (H,): what the last chunk says from now on; panels: {title: (N, H) new chunks}. Returns the figure.
+    """previous (H,): what the last chunk says from now on; panels: {title: (N, H) new chunks}.
 
-    frozen: actions that are executed before the new chunk is there; free_from: where the previous chunk has no say any more.
+    Returns the figure.
+
+    frozen: actions that are executed before the new chunk is there; free_from: where the previous
+    chunk has no say any more.
     """
     fig, axes = style.figure(1, len(panels), size=(4.6, 3.0), sharey=True)
     step = np.arange(len(previous))
@@ -253,7 +266,10 @@ def chunks(previous, panels: dict, frozen: int, free_from: int):
 
 
 def modes(samples, data):
-    """Two clouds of points, (N, 2) each: the capstone's samples over its data. Returns the figure."""
+    """Two clouds of points, (N, 2) each: the capstone's samples over its data.
+
+    Returns the figure.
+    """
     fig, ax = style.figure(size=(4.4, 3.2))
     ax.scatter(*torch.as_tensor(data).T, s=4, color=style.DATA, alpha=0.3, lw=0, label="data")
     ax.scatter(

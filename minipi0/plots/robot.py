@@ -1,4 +1,6 @@
-"""Notebook 10's pictures: what the robot saw and did, what the models predict, how they score, where the actions look."""
+"""Notebook 10's pictures: what the robot saw and did, what the models predict, how they score,
+where the actions look.
+"""
 
 import numpy as np
 
@@ -20,7 +22,10 @@ def colour_of(name: str) -> str:
 
 
 def frames(images, titles):
-    """Camera frames in a row. images: (N, 3, S, S) in [-1, 1]; titles: N strings. Returns the figure."""
+    """Camera frames in a row.
+
+    images: (N, 3, S, S) in [-1, 1]; titles: N strings. Returns the figure.
+    """
     fig, axes = style.figure(1, len(images), size=(1.7, 1.9), squeeze=False)
     for ax, image, title in zip(axes[0], images, titles, strict=True):
         ax.imshow(np.asarray(image).transpose(1, 2, 0) / 2 + 0.5)
@@ -30,7 +35,10 @@ def frames(images, titles):
 
 
 def actions_over_time(episodes, names, fps: float):
-    """Recorded actions of a few episodes, an axis per action. episodes: list of (T, D); names: D strings. Returns the figure."""
+    """Recorded actions of a few episodes, an axis per action.
+
+    episodes: list of (T, D); names: D strings. Returns the figure.
+    """
     columns = 4
     rows = -(-len(names) // columns)
     fig, axes = style.figure(rows, columns, size=(2.7, 1.8), squeeze=False)
@@ -47,7 +55,10 @@ def actions_over_time(episodes, names, fps: float):
 
 
 def losses(curves: dict, window: int = 25):
-    """Training losses, smoothed over `window` steps. curves: {name: list of losses}. Returns the figure."""
+    """Training losses, smoothed over `window` steps.
+
+    curves: {name: list of losses}. Returns the figure.
+    """
     fig, ax = style.figure(size=(6, 3.2))
     for name, values in curves.items():
         smooth = np.convolve(values, np.ones(window) / window, mode="valid")
@@ -83,8 +94,12 @@ def intervals(scores: dict, xlabel: str, title: str = ""):
 
 
 def fans(panels, names, dims, fps: float):
-    """Predicted chunks over the demonstrated ones. panels: {row title: [(samples (M, H, D), actions (H, D)), …]}, normalised, a column per
-    pair and one line of panels per model; `dims`, one per column, says which action is drawn. Returns the figure."""
+    """Predicted chunks over the demonstrated ones.
+
+    panels: {row title: [(samples (M, H, D), actions (H, D)), …]}, normalised, a column per pair and
+    one line of panels per model; `dims`, one per column, says which action is drawn. Returns the
+    figure.
+    """
     rows, columns = len(panels), len(dims)
     fig, axes = style.figure(
         rows, columns, size=(2.9, 2.0), sharex=True, sharey="col", squeeze=False
@@ -105,8 +120,11 @@ def fans(panels, names, dims, fps: float):
 
 
 def histograms(predictions: dict, demonstrated, low: float, high: float, title: str):
-    """Where predicted values of one action lie, beside the demonstrated ones. predictions: {name: (N,)}; low and high bound the
-    no-man's-land. Values in [0, 1]. Returns the figure."""
+    """Where predicted values of one action lie, beside the demonstrated ones.
+
+    predictions: {name: (N,)}; low and high bound the no-man's-land. Values in [0, 1]. Returns the
+    figure.
+    """
     fig, axes = style.figure(1, 1 + len(predictions), size=(2.3, 2.3), sharex=True, sharey=True)
     bins = np.linspace(-0.3, 1.3, 33)
     for ax, (name, values) in zip(
@@ -124,8 +142,11 @@ def histograms(predictions: dict, demonstrated, low: float, high: float, title: 
 
 
 def looked_at(images, maps, titles):
-    """Camera frames above, attention on their patches below. images: (N, 3, S, S) in [-1, 1]; maps: (N, rows, columns) attention that
-    the action tokens give to each patch. Returns the figure."""
+    """Camera frames above, attention on their patches below.
+
+    images: (N, 3, S, S) in [-1, 1]; maps: (N, rows, columns) attention that the action tokens give
+    to each patch. Returns the figure.
+    """
     fig, axes = style.figure(2, len(images), size=(1.9, 1.9), squeeze=False)
     top = float(np.asarray(maps).max())
     for column, image, attention, title in zip(axes.T, images, maps, titles, strict=True):
@@ -162,7 +183,10 @@ def shares(groups: dict, title: str):
 
 
 def patch_maps(maps: dict):
-    """Attention per image patch without the image. maps: {title: (rows, columns)}. Returns the figure."""
+    """Attention per image patch without the image.
+
+    maps: {title: (rows, columns)}. Returns the figure.
+    """
     fig, axes = style.figure(1, len(maps), size=(1.9, 1.9), squeeze=False)
     top = max(float(np.asarray(attention).max()) for attention in maps.values())
     for ax, (title, attention) in zip(axes[0], maps.items(), strict=True):

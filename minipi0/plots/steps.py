@@ -1,4 +1,6 @@
-"""Notebook 04's pictures: error against steps, where paths bend, solvers at equal cost, straightened paths, what a step costs."""
+"""Notebook 04's pictures: error against steps, where paths bend, solvers at equal cost,
+straightened paths, what a step costs.
+"""
 
 import torch
 from matplotlib.patches import Circle
@@ -20,7 +22,8 @@ def curves(panels: dict, xlabel: str = "Euler steps n"):
 
 
 def bending(taus, parts: dict, modes_left):
-    """Over tau, (T,) each: the mean acceleration and its parts {name: (values, colour)}; how many modes are still possible.
+    """Over tau, (T,) each: the mean acceleration and its parts {name: (values, colour)}; how many
+    modes are still possible.
 
     Returns the figure.
     """
@@ -35,7 +38,9 @@ def bending(taus, parts: dict, modes_left):
 
 
 def bent_where(panels: dict, target, limit: float = 3.0, most: float = 12.0):
-    """A map per entry {title: (points (N, 2), |x''| there (N,))}: its mean over the plane, modes circled. Returns the figure."""
+    """A map per entry {title: (points (N, 2), |x''| there (N,))}: its mean over the plane, modes
+    circled. Returns the figure.
+    """
     fig, axes = style.figure(1, len(panels), size=(3.8, 3.6), squeeze=False, sharey=True)
     for ax, (title, (points, strength)) in zip(axes[0], panels.items(), strict=True):
         extent = (-limit, limit, -limit, limit)
@@ -74,7 +79,10 @@ def solvers(panels: dict):
 
 
 def trails(panels: dict, target, show: int = 60):
-    """A panel per entry {title: paths (steps + 1, B, 2)}: trajectories from noise over the target. Returns the figure."""
+    """A panel per entry {title: paths (steps + 1, B, 2)}: trajectories from noise over the target.
+
+    Returns the figure.
+    """
     fig, axes = style.figure(1, len(panels), size=(3.8, 4.0), squeeze=False, sharey=True)
     for ax, (title, path) in zip(axes[0], panels.items(), strict=True):
         for mean in target.means:
@@ -89,7 +97,10 @@ def trails(panels: dict, target, show: int = 60):
 
 
 def latency(steps, fixed: dict, per_step: float):
-    """A bar per number of steps: the parts that are paid once {name: ms}, then steps x per_step ms. Returns the figure."""
+    """A bar per number of steps: the parts that are paid once {name: ms}, then steps x per_step ms.
+
+    Returns the figure.
+    """
     fig, ax = style.figure(size=(5.6, 2.9))
     names, left = [str(n) for n in steps], torch.zeros(len(steps))
     for (name, cost), colour in zip(fixed.items(), (style.NOISE, style.DATA), strict=True):

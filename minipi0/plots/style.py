@@ -2,7 +2,8 @@
 
 import matplotlib.pyplot as plt
 
-# What a colour means, in every figure and widget. Okabe-Ito: told apart by colour-blind readers and in print.
+# What a colour means, in every figure and widget. Okabe-Ito: told apart by colour-blind readers and
+# in print.
 NOISE = "#999999"
 DATA = "#0072B2"
 FLOW = "#009E73"
@@ -26,6 +27,9 @@ RC = {
 
 
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (4.0, 3.6), **kwargs):
-    """plt.subplots in the house style; size is that of one panel, in inches. Returns (figure, axes)."""
+    """plt.subplots in the house style; size is that of one panel, in inches.
+
+    Returns (figure, axes).
+    """
     with plt.rc_context(RC):
         return plt.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows), **kwargs)

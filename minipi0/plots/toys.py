@@ -1,4 +1,6 @@
-"""Notebook 03's pictures: paths around the disc, clouds over their target, a few runs side by side, what a point tells of tau."""
+"""Notebook 03's pictures: paths around the disc, clouds over their target, a few runs side by side,
+what a point tells of tau.
+"""
 
 import torch
 from matplotlib.patches import Circle
@@ -9,7 +11,8 @@ COLOURS = (style.REGRESSION, style.GAUSSIAN, style.FLOW, style.PATH)
 
 
 def paths(panels: dict, obstacle, colours=None, show: int = 60):
-    """A panel per entry {title: paths (B, T, 2)}: the first `show` paths past the disc; those that hit it are drawn in black.
+    """A panel per entry {title: paths (B, T, 2)}: the first `show` paths past the disc; those that
+    hit it are drawn in black.
 
     colours: of the paths that do not, one per panel. Returns the figure.
     """
@@ -30,7 +33,10 @@ def paths(panels: dict, obstacle, colours=None, show: int = 60):
 
 
 def clouds(panels: dict, target, colours=None, limit: float = 3.0):
-    """A panel per entry {title: points (N, 2)}, over the target's components (discs of two std). Returns the figure."""
+    """A panel per entry {title: points (N, 2)}, over the target's components (discs of two std).
+
+    Returns the figure.
+    """
     fig, axes = style.figure(1, len(panels), size=(3.1, 3.4), squeeze=False, sharey=True)
     for ax, (title, points), colour in zip(
         axes[0], panels.items(), colours or [style.DATA] * len(panels), strict=True
@@ -76,7 +82,10 @@ def runs(panels: dict):
 
 
 def guess_of_tau(panels: dict):
-    """A panel per entry {title: (tau, mean, std)}: what a point alone tells of its tau, each (N,). Returns the figure."""
+    """A panel per entry {title: (tau, mean, std)}: what a point alone tells of its tau, each (N,).
+
+    Returns the figure.
+    """
     fig, axes = style.figure(1, len(panels), size=(3.8, 3.6), squeeze=False, sharey=True)
     for ax, (title, (tau, mean, std)) in zip(axes[0], panels.items(), strict=True):
         ax.errorbar(
@@ -89,7 +98,9 @@ def guess_of_tau(panels: dict):
 
 
 def error_over_tau(taus, errors: dict, densities: dict):
-    """Left: how often each rule asks for a tau, {name: (T,)}. Right: the learned field's error there, {name: (runs, T)}, every run thin.
+    """Left: how often each rule asks for a tau, {name: (T,)}.
+
+    Right: the learned field's error there, {name: (runs, T)}, every run thin.
 
     Returns the figure.
     """

@@ -1,4 +1,6 @@
-"""Notebook 02's pictures: whom a place could belong to, three ways to the same field, where a network is off, and what loss remains."""
+"""Notebook 02's pictures: whom a place could belong to, three ways to the same field, where a
+network is off, and what loss remains.
+"""
 
 import torch
 
@@ -8,9 +10,11 @@ LIMIT = 3.0
 
 
 def posterior(x, panels):
-    """A panel per moment: every action, darker and larger the likelier the line through x leads there, and the weighted mean arrow.
+    """A panel per moment: every action, darker and larger the likelier the line through x leads
+    there, and the weighted mean arrow.
 
-    x: (2,). panels: [(tau, actions (N, 2), weights (N,), velocity (2,))]. Arrows are drawn at half their length. Returns the figure.
+    x: (2,). panels: [(tau, actions (N, 2), weights (N,), velocity (2,))]. Arrows are drawn at half
+    their length. Returns the figure.
     """
     fig, axes = style.figure(1, len(panels), size=(3.3, 3.5), sharey=True)
     for ax, (tau, actions, weights, velocity) in zip(axes, panels, strict=True):
@@ -34,7 +38,10 @@ def posterior(x, panels):
 
 
 def fields(grid, velocities: dict, title: str):
-    """A panel per way of getting the field, arrows at a quarter of their length. grid: (P, 2); velocities: {name: (P, 2)}, NaN: unknown."""
+    """A panel per way of getting the field, arrows at a quarter of their length.
+
+    grid: (P, 2); velocities: {name: (P, 2)}, NaN: unknown.
+    """
     fig, axes = style.figure(1, len(velocities), size=(3.5, 3.7), sharey=True)
     colours = (style.NOISE, style.DATA, style.FLOW)
     for ax, (name, v), colour in zip(axes, velocities.items(), colours, strict=True):
@@ -48,10 +55,11 @@ def fields(grid, velocities: dict, title: str):
 
 
 def error_map(errors: dict, density: dict):
-    """How far the learned field is off over the plane, a panel per tau, and within which lines the points of the path lie.
+    """How far the learned field is off over the plane, a panel per tau, and within which lines the
+    points of the path lie.
 
-    errors: {tau: (G, G)}, rows along y, over the window. density: {tau: (log density (G, G), log density of points (N,))}.
-    Returns the figure.
+    errors: {tau: (G, G)}, rows along y, over the window. density: {tau: (log density (G, G), log
+    density of points (N,))}. Returns the figure.
     """
     fig, axes = style.figure(1, len(errors), size=(3.0, 3.1), sharey=True)
     for ax, (tau, error) in zip(axes, errors.items(), strict=True):
@@ -87,7 +95,8 @@ def error_map(errors: dict, density: dict):
 
 
 def loss_by_tau(fine, irreducible, total: float, taus, trained, low, high):
-    """The loss no network can remove against tau, the trained loss with its interval, and the targets' whole variance.
+    """The loss no network can remove against tau, the trained loss with its interval, and the
+    targets' whole variance.
 
     fine, irreducible: (F,). taus, trained, low, high: (T,). Returns the figure.
     """
@@ -118,8 +127,10 @@ def loss_by_tau(fine, irreducible, total: float, taus, trained, low, high):
 
 
 def endpoints(panels: dict, data, start=None, most: int = 600):
-    """Where samples end, a panel per method, over the data, at most `most` points each. panels: {title: (N, 2)}.
-    start: the noise, in a panel of its own. Returns the figure."""
+    """Where samples end, a panel per method, over the data, at most `most` points each.
+
+    panels: {title: (N, 2)}. start: the noise, in a panel of its own. Returns the figure.
+    """
     panels = panels if start is None else {"noise": start} | panels
     fig, axes = style.figure(1, len(panels), size=(3.1, 3.4), sharey=True)
     for ax, (title, points) in zip(axes, panels.items(), strict=True):
