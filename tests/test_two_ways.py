@@ -1,5 +1,5 @@
-"""The simulated demonstrations the package carries, and the simulator that made them (skipped where
-Meta-World is not installed).
+"""The simulated demonstrations the package carries, and the simulator that made them (skipped
+where Meta-World is not installed).
 """
 
 import importlib.util
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from minipi0.robot import simulator as sim
+from minipi0.robot import two_ways as sim
 
 LENGTH = 80
 
@@ -63,8 +63,8 @@ def first_pictures(carried):
 
 
 def passes(states, actions) -> tuple[int, int]:
-    """On which side the hand passed the wall's plane, and to which side it left: the sign of x then
-    and there.
+    """On which side the hand passed the wall's plane, and to which side it left: the sign of x
+    then and there.
     """
     assert actions[0, 3] == -1
     at_wall = np.flatnonzero(states[:, 1] > sim.WALL[1])[0]
@@ -88,7 +88,7 @@ def test_the_carried_set_is_small_and_says_where_it_comes_from(carried):
     card = (sim.CARRIED / "README.md").read_text()
     assert (
         "MIT License, Copyright (c) 2019 Meta-World Team" in card
-        and "python -m minipi0.robot.simulator" in card
+        and "python -m minipi0.robot.two_ways" in card
     )
     assert (
         carried.info["codebase_version"],
@@ -165,7 +165,7 @@ def test_its_pictures_show_the_puck(first_pictures):
 def test_the_package_does_not_need_the_simulator():
     code = (
         "import sys; sys.modules['metaworld'] = sys.modules['mujoco'] = None; "
-        "from minipi0.robot import simulator as sim; sim.make_env()"
+        "from minipi0.robot import two_ways as sim; sim.make_env()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (
