@@ -151,7 +151,7 @@ def paired_interval(only_a: int, only_b: int, n: int, level: float = 0.95):
         # q: the likeliest share of "only b", were this the true difference
         b = (2 * n - only_a + only_b) * difference - only_a - only_b
         c = -only_b * difference * (1 - difference)
-        q = (math.sqrt(b * b - 8 * n * c) - b) / (4 * n)
+        q = (math.sqrt(max(b * b - 8 * n * c, 0)) - b) / (4 * n)
         variance = n * (2 * q + difference * (1 - difference))
         return (only_a - only_b - n * difference) ** 2 - z * z * variance
 
