@@ -89,8 +89,8 @@ def test_a_folder_and_a_recording_give_the_same_report(recording):
 def test_what_the_actions_mean(tmp_path, meaning, text):
     folder = writer.write(tmp_path / "set", demonstrations(meaning), FPS, NAMES, ACTIONS)
     meanings = report.examine(folder).meanings
-    assert meanings["y_vel"].startswith(text), meanings
-    assert meanings["gripper"].startswith("two values, 0 and 1")
+    assert str(meanings["y_vel"]).startswith(text), meanings
+    assert str(meanings["gripper"]) == "two values: 0 and 1"
 
 
 def test_a_scaled_velocity_tells_its_factor_and_noise_goes_with_nothing(recording):
@@ -98,8 +98,8 @@ def test_a_scaled_velocity_tells_its_factor_and_noise_goes_with_nothing(recordin
     actions[:, 0] *= 4
     actions[:, 1] = np.random.default_rng(1).normal(size=len(actions))
     meanings = report.examine(edited(recording, actions=actions)).meanings
-    assert meanings["x_vel"].startswith("velocity (times 0.25) of x")
-    assert meanings["y_vel"] == "goes with no single state dim"
+    assert str(meanings["x_vel"]).startswith("velocity of x, times 0.25")
+    assert str(meanings["y_vel"]) == "goes with no single state dim"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_the_command_answers_an_error_with_one_line(tmp_path, capsys):
 def test_the_carried_set_is_clean():
     result = report.examine("metaworld-two-ways")
     assert result.problems == []
-    assert result.meanings["velocity_x"].startswith("velocity (times 0.7")
+    assert str(result.meanings["velocity_x"]).startswith("velocity of hand_x, times 0.7")
 
 
 @pytest.mark.skipif(not sources.available("cr5-banana", []), reason="cr5-banana is not here")
@@ -271,5 +271,7 @@ def test_the_real_arm_has_the_problems_that_its_recordings_are_known_for():
         "outlier",
     ]
     assert all(
-        result.meanings[f"joint_{j}_vel"].startswith(f"velocity of joint_{j}") for j in range(6)
+        (result.meanings[f"joint_{j}_vel"].kind, result.meanings[f"joint_{j}_vel"].state)
+        == ("velocity", j)
+        for j in range(6)
     )

@@ -29,7 +29,7 @@ ROOMS = {  # file or room -> the others whose names it may import; a room's file
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": ["sources", "lerobot", "writer", "frames", "chunks", "problems", "report"],
+    "data": ["sources", "lerobot", "writer", "frames", "chunks", "problems", "report", "neighbours"],
     "checkpoint": ["files", "layouts", "sizes", "statistics", "store", "run"],
     "toys": ["targets", "network"],
 }

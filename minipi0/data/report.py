@@ -18,18 +18,46 @@ from minipi0.data.lerobot import Recording
 from minipi0.data.problems import Problem
 
 
+@dataclass(frozen=True)
+class Meaning:
+    """What an action dim looks like. `str()` says it in words.
+
+    kind: "velocity" (state units per second), "change" (per frame), "position", "two values",
+        "constant" or "unclear".
+    of: the state dim's name, or the values; state: its index.
+    slope: state change per second, or state, for one unit of the action; r: the correlation.
+    """
+
+    kind: str
+    of: str = ""
+    state: int | None = None
+    slope: float = 1.0
+    r: float = 0.0
+
+    def __str__(self):
+        if self.kind in ("two values", "constant"):
+            return f"{self.kind}: {self.of}"
+        if self.kind == "unclear":
+            return "goes with no single state dim"
+        times = (
+            "" if self.kind == "change" or 0.8 < self.slope < 1.25 else f", times {self.slope:.2g}"
+        )
+        words = {"change": "change per frame"}.get(self.kind, self.kind)
+        return f"{words} of {self.of}{times} (r = {self.r:.2f})"
+
+
 @dataclass
 class Report:
     """What `examine` found. `print(report)` shows all of it.
 
-    facts: {name: text}; dims: a row per dim, for the table; meanings: {action name: text};
+    facts: {name: text}; dims: a row per dim, for the table; meanings: {action name: Meaning};
     lengths: int[episodes]; problems: list of Problem.
     """
 
     facts: dict[str, str]
     lengths: np.ndarray
     dims: list[tuple] = field(default_factory=list)
-    meanings: dict[str, str] = field(default_factory=dict)
+    meanings: dict[str, Meaning] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def __str__(self):
@@ -40,7 +68,7 @@ class Report:
         lines += ["", f"{'':9}{'':{wide}}" + "".join(f"{head:>10}" for head in heads)]
         for what, name, *numbers in self.dims:
             row = "".join(f"{number:10.3g}" for number in numbers)
-            lines.append(f"{what:9}{name:{wide}}{row}  {self.meanings.get(name, '')}".rstrip())
+            lines.append(f"{what:9}{name:{wide}}{row}  {self.meanings.get(name, '')!s}".rstrip())
         count = len(self.problems)
         lines += ["", f"problems: {count}" if count else "no problem found"]
         return "\n".join(
@@ -68,11 +96,12 @@ def examine(source: str | Path | Recording) -> Report:
     return report
 
 
-def action_meanings(recording: Recording) -> dict[str, str]:
+def action_meanings(recording: Recording) -> dict[str, Meaning]:
     """What each action dim looks like, by how it goes with the state.
 
-    Compared with every state dim: the state one frame ahead, and the state's change per second.
-    Returns {action name: text}. A coincidence of two correlated joints is possible: it is a hint.
+    Every action dim is compared with every state dim: with its value one frame later, and with its
+    change per second. Returns {action name: Meaning}. Two joints that move together can be taken
+    for one another: a meaning is a hint.
     """
     now, later, acted = problems.steps(recording)
     change = (later - now) * recording.fps
@@ -80,23 +109,21 @@ def action_meanings(recording: Recording) -> dict[str, str]:
     meanings = {}
     for d, name in enumerate(recording.action_names):
         values = np.unique(recording.actions[:, d])
-        s, v = np.abs(follow[d]).argmax(), np.abs(move[d]).argmax()
-        if len(values) == 1:
-            meanings[name] = "never changes"
-        elif len(values) == 2:
-            meanings[name] = f"two values, {values[0]:g} and {values[1]:g}: a gripper or a switch"
-        elif max(abs(follow[d, s]), abs(move[d, v])) < 0.5:
-            meanings[name] = "goes with no single state dim"
-        elif abs(move[d, v]) > abs(follow[d, s]):
+        s, v = int(np.abs(follow[d]).argmax()), int(np.abs(move[d]).argmax())
+        position, velocity = follow[d, s], move[d, v]
+        if len(values) <= 2:
+            text = " and ".join(f"{value:g}" for value in values)
+            meanings[name] = Meaning("constant" if len(values) == 1 else "two values", text)
+        elif max(abs(position), abs(velocity)) < 0.5:
+            meanings[name] = Meaning("unclear")
+        elif abs(velocity) > abs(position):
             slope = _slope(acted[:, d], change[:, v])
-            kind = "velocity of" if 0.8 < slope < 1.25 else f"velocity (times {slope:.2g}) of"
-            if abs(slope / recording.fps - 1) < 0.25:
-                kind = "change per frame of"
-            meanings[name] = f"{kind} {recording.state_names[v]} (r = {move[d, v]:.2f})"
+            per_frame = abs(slope / recording.fps - 1) < 0.25
+            kind = "change" if per_frame else "velocity"
+            meanings[name] = Meaning(kind, recording.state_names[v], v, slope, velocity)
         else:
-            near = abs(_slope(acted[:, d], later[:, s]) - 1) < 0.25
-            kind = "position of" if near else "goes with the position of"
-            meanings[name] = f"{kind} {recording.state_names[s]} (r = {follow[d, s]:.2f})"
+            slope = _slope(acted[:, d], later[:, s])
+            meanings[name] = Meaning("position", recording.state_names[s], s, slope, position)
     return meanings
 
 
