@@ -5,6 +5,7 @@ worth a look, it proves nothing. Reads tables only.
 Axes: F frames of the whole data set, D dims of a state or an action, N frames that have a next one.
 """
 
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,10 @@ class Problem:
     do: str
 
     def __str__(self):
-        return f"[{self.kind}] {self.where}: {self.what}\n    -> {self.do}"
+        found = textwrap.fill(
+            f"{self.kind}, {self.where}: {self.what}", 97, subsequent_indent="   "
+        )
+        return f"{found}\n   -> {self.do}"
 
 
 def timestamps(recording: Recording) -> list[np.ndarray] | None:

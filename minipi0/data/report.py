@@ -8,6 +8,7 @@ Axes: F frames of the whole data set, D dims of a state or an action, S state di
 """
 
 import json
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,30 +51,33 @@ class Meaning:
 class Report:
     """What `examine` found. `print(report)` shows all of it.
 
-    facts: {name: text}; dims: a row per dim, for the table; meanings: {action name: Meaning};
+    facts: {name: text}; dims: a row per dim, for the table; meanings: a Meaning per action dim;
     lengths: int[episodes]; problems: list of Problem.
     """
 
     facts: dict[str, str]
     lengths: np.ndarray
     dims: list[tuple] = field(default_factory=list)
-    meanings: dict[str, Meaning] = field(default_factory=dict)
+    meanings: list[Meaning] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def __str__(self):
         wide = max(map(len, self.facts))
-        lines = [f"{name:{wide}}  {text}" for name, text in self.facts.items()]
+        indent = " " * (wide + 2)
+        lines = [
+            textwrap.fill(f"{name:{wide}}  {text}", 100, subsequent_indent=indent)
+            for name, text in self.facts.items()
+        ]
         wide = max(len(name) for _, name, *_ in self.dims)
         heads = ("min", "max", "mean", "std", "max |z|")
         lines += ["", f"{'':9}{'':{wide}}" + "".join(f"{head:>10}" for head in heads)]
-        for what, name, *numbers in self.dims:
+        said = [""] * (len(self.dims) - len(self.meanings)) + self.meanings
+        for (what, name, *numbers), meaning in zip(self.dims, said, strict=True):
             row = "".join(f"{number:10.3g}" for number in numbers)
-            lines.append(f"{what:9}{name:{wide}}{row}  {self.meanings.get(name, '')!s}".rstrip())
+            lines.append(f"{what:9}{name:{wide}}{row}  {meaning!s}".rstrip())
         count = len(self.problems)
         lines += ["", f"problems: {count}" if count else "no problem found"]
-        return "\n".join(
-            lines + [f"{i}. {problem}" for i, problem in enumerate(self.problems, start=1)]
-        )
+        return "\n".join(lines + [f"{i}. {one}" for i, one in enumerate(self.problems, start=1)])
 
 
 def examine(source: str | Path | Recording) -> Report:
@@ -96,34 +100,34 @@ def examine(source: str | Path | Recording) -> Report:
     return report
 
 
-def action_meanings(recording: Recording) -> dict[str, Meaning]:
+def action_meanings(recording: Recording) -> list[Meaning]:
     """What each action dim looks like, by how it goes with the state.
 
     Every action dim is compared with every state dim: with its value one frame later, and with its
-    change per second. Returns {action name: Meaning}. Two joints that move together can be taken
+    change per second. Returns one Meaning per action dim. Two joints that move together can be taken
     for one another: a meaning is a hint.
     """
     now, later, acted = problems.steps(recording)
     change = (later - now) * recording.fps
     follow, move = _correlations(acted, later), _correlations(acted, change)
-    meanings = {}
-    for d, name in enumerate(recording.action_names):
+    meanings = []
+    for d in range(recording.actions.shape[1]):
         values = np.unique(recording.actions[:, d])
         s, v = int(np.abs(follow[d]).argmax()), int(np.abs(move[d]).argmax())
         position, velocity = follow[d, s], move[d, v]
         if len(values) <= 2:
             text = " and ".join(f"{value:g}" for value in values)
-            meanings[name] = Meaning("constant" if len(values) == 1 else "two values", text)
+            meanings.append(Meaning("constant" if len(values) == 1 else "two values", text))
         elif max(abs(position), abs(velocity)) < 0.5:
-            meanings[name] = Meaning("unclear")
+            meanings.append(Meaning("unclear"))
         elif abs(velocity) > abs(position):
             slope = _slope(acted[:, d], change[:, v])
             per_frame = abs(slope / recording.fps - 1) < 0.25
             kind = "change" if per_frame else "velocity"
-            meanings[name] = Meaning(kind, recording.state_names[v], v, slope, velocity)
+            meanings.append(Meaning(kind, recording.state_names[v], v, slope, velocity))
         else:
             slope = _slope(acted[:, d], later[:, s])
-            meanings[name] = Meaning("position", recording.state_names[s], s, slope, position)
+            meanings.append(Meaning("position", recording.state_names[s], s, slope, position))
     return meanings
 
 
