@@ -29,7 +29,7 @@ def episode(curves: dict, fps: float, frame: int, horizon: int):
             colour = COLOURS[d % len(COLOURS)]
             ax.plot(np.arange(len(values)) / fps, values[:, d], lw=1.1, color=colour, label=name)
         if few:
-            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
         ax.axvline(frame / fps, color="k", lw=1)
         ax.set_ylabel(title)
     last = min(frame + horizon - 1, len(values) - 1)
@@ -70,7 +70,7 @@ def paths(seconds, measured, integrated: dict, names):
         for colour, (how, path) in zip(colours, integrated.items(), strict=False):
             ax.plot(seconds, path[:, d], color=colour, lw=1.3, label=how)
         ax.set(title=name, xlabel="seconds")
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].legend(fontsize=8, frameon=False)
     return fig
 
 
@@ -185,7 +185,7 @@ def futures(moments: list, names: list, fps: float):
         column[-1].set_xlabel("seconds ahead")
     for ax, name in zip(axes[:, 0], names, strict=True):
         ax.set_ylabel(name)
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].legend(fontsize=8, frameon=False)
     return fig
 
 
@@ -206,7 +206,7 @@ def intervals(rows: dict, xlabel: str, line: float | None = None, what: str = ""
         )
     if line is not None:
         ax.axvline(line, color="k", lw=1, ls="--", label=what)
-        ax.legend(fontsize=8, loc="lower right")
+        ax.legend(fontsize=8, frameon=False, loc="lower right")
     ax.set(yticks=range(len(rows)), yticklabels=list(rows), xlabel=xlabel)
     ax.set(ylim=(len(rows) - 0.4, -0.8), xlim=(0, None))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -219,5 +219,5 @@ def motion(seconds, curves: dict):
     for colour, (name, values) in zip(COLOURS, curves.items(), strict=False):
         ax.plot(seconds, np.asarray(values) / np.max(values), color=colour, lw=1.4, label=name)
     ax.set(xlabel="seconds", yticks=[0, 1])
-    ax.legend(fontsize=8, loc="upper right")
+    ax.legend(fontsize=8, frameon=False, loc="upper right")
     return fig
