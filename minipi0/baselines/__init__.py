@@ -1,4 +1,7 @@
-"""The roads not taken, a file each. They share pi0's parts, so each can be compared with `pi0.py` line by line."""
+"""The roads not taken, a file each.
+
+They share pi0's parts, so each can be compared with `pi0.py` line by line.
+"""
 
 from minipi0.baselines.regression import GaussianRegression, Regression, residuals
 
