@@ -3,6 +3,6 @@
 They share pi0's parts, so each can be compared with `pi0.py` line by line.
 """
 
-from minipi0.baselines.regression import GaussianRegression, Regression, residuals
+from minipi0.baselines.regression import NOISE, GaussianRegression, Regression, residuals
 
-__all__ = ["GaussianRegression", "Regression", "residuals"]
+__all__ = ["NOISE", "GaussianRegression", "Regression", "residuals"]

@@ -1,62 +1,69 @@
-"""Regression: pi0's network trained to predict one action chunk, without and with Gaussian noise.
+"""Regression: the same network trained to name one action chunk, with and without Gaussian noise.
 
 Axes: B batch, H action horizon, D action dims, N residuals.
 """
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from minipi0.checkpoint import open_checkpoint, write_atomically, write_tensors
 from minipi0.config import Pi0Config
 from minipi0.flow import loss as squared_distance
 from minipi0.observation import Observation
 from minipi0.pi0 import Pi0
 
+NOISE = "noise.safetensors"  # in a checkpoint's folder: the root of the residuals' covariance
 
-class Regression(nn.Module):
-    """pi0's network without flow matching: no noise and no tau.
+
+class Regression(Pi0):
+    """pi0's network without flow matching: no noise, no tau.
 
     The squared error makes it predict the mean chunk E[A | o]. Where pi0 reads the noisy actions,
     this one reads H learned queries; otherwise it is the same network, at the same size.
     """
 
     def __init__(self, config: Pi0Config):
-        super().__init__()
-        self.config = config
-        self.network = Pi0(config)
+        super().__init__(config)
         self.queries = nn.Parameter(torch.randn(config.horizon, config.action_dim))
 
     def predict(self, observation: Observation) -> Tensor:
-        """The mean chunk, float[B, H, D]."""
+        """The mean chunk, [B, H, D]."""
         queries = self.queries.expand(len(observation.state), -1, -1)
-        return self.network.velocity(observation, queries, 0.0)
+        return self.velocity(observation, queries, 0.0)
 
     def loss(
-        self, observation: Observation, actions: Tensor, action_mask=None, generator=None
+        self,
+        observation: Observation,
+        actions: Tensor,
+        action_mask: Tensor | None = None,
+        generator=None,
     ) -> Tensor:
-        """The mean squared error over real steps.
+        """Mean squared error over real steps.
 
-        actions: float[B, H, D].
-        action_mask: bool[B, H], True where a step is real; None: everywhere.
-        generator: not used, nothing is drawn.
+        actions: [B, H, D]. action_mask: bool[B, H]. Draws nothing: the generator is not used.
         """
-        origin = torch.zeros_like(actions)
-        return squared_distance(self.predict(observation), actions, origin, action_mask)
+        zeros = torch.zeros_like(actions)
+        return squared_distance(self.predict(observation), actions, zeros, action_mask)
 
     @torch.no_grad()
     def sample_actions(
         self, observation: Observation, noise: Tensor | None = None, steps: int = 1, generator=None
     ) -> Tensor:
-        """The same chunk, float[B, H, D], whatever the noise."""
+        """The same chunk, [B, H, D], whatever the noise."""
         return self.predict(observation)
 
 
 class GaussianRegression(nn.Module):
-    """A regression plus Gaussian noise: the honest rival of a generative model.
+    """A regression with Gaussian noise around it: the honest rival of a generative model.
 
-    residuals: float[N, H, D], actions minus predictions on training episodes, of chunks without
-        padding. The noise has their covariance, over all H * D entries, so it is as correlated
-        along the chunk as the errors are.
-    Raises ValueError unless there are more residuals than entries.
+    The noise has the covariance of the regression's residuals, over all H * D entries: it is as
+    correlated along the chunk as the errors are.
+
+    residuals: [N, H, D], actions minus predictions on training episodes, of chunks without padding.
+    Raises ValueError for fewer residuals than entries.
     """
 
     def __init__(self, regression: Regression, residuals: Tensor):
@@ -67,29 +74,48 @@ class GaussianRegression(nn.Module):
                 f"{len(flat)} residuals cannot tell a covariance of {flat.shape[1]} entries: "
                 "give more"
             )
-        self.regression = regression
         values, vectors = torch.linalg.eigh(flat.T.cov())
-        root = vectors * values.clamp(min=0).sqrt()  # root @ root.T is the covariance
-        self.register_buffer("root", root.float())
+        self._take(regression, (vectors * values.clamp(min=0).sqrt()).float())
+
+    def _take(self, regression: Regression, root: Tensor) -> None:
+        self.regression, self.config = regression, regression.config
+        self.stats, self.about = regression.stats, regression.about
+        self.register_buffer("root", root)  # root @ root.T is the covariance
 
     @torch.no_grad()
     def sample_actions(
-        self, observation: Observation, noise: Tensor | None = None, steps: int = 1, generator=None
+        self,
+        observation: Observation,
+        noise: Tensor | None = None,
+        steps: int = 1,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
-        """The predicted chunk plus correlated noise, float[B, H, D].
-
-        noise: float[B, H, D] of N(0, I), by default drawn with `generator`.
-        """
+        """The predicted chunk plus correlated noise, [B, H, D]."""
         mean = self.regression.predict(observation)
         noise = torch.randn(mean.shape, generator=generator) if noise is None else noise
         return mean + (noise.flatten(1).to(mean) @ self.root.T.to(mean)).view_as(mean)
 
+    def save_pretrained(self, folder: str | Path, stats=None, about: dict | None = None) -> None:
+        """The regression's files and the noise's. stats, about: as of `Pi0.save_pretrained`."""
+        self.regression.save_pretrained(folder, stats=stats, about=about)
+        write_atomically(
+            Path(folder) / NOISE, lambda path: write_tensors(path, {"root": self.root}, {})
+        )
+
+    @classmethod
+    def from_pretrained(cls, path_or_repo: str | Path, dtype=None) -> "GaussianRegression":
+        """What `save_pretrained` wrote, in eval mode."""
+        file = open_checkpoint(path_or_repo).folder / NOISE
+        if not file.exists():
+            raise FileNotFoundError(f"{file} is missing: the folder holds no GaussianRegression")
+        model = cls.__new__(cls)
+        nn.Module.__init__(model)
+        model._take(Regression.from_pretrained(path_or_repo, dtype=dtype), load_file(file)["root"])
+        return model.eval()
+
 
 def residuals(regression: Regression, dataset, indices: Tensor, batch_size: int = 256) -> Tensor:
-    """Actions minus predictions, float[N, H, D].
-
-    indices: int64[any], items of `dataset`; those whose chunk has padding are left out.
-    """
+    """Actions minus predictions, [N, H, D], of those `indices` whose chunk has no padding."""
     device, found = regression.queries.device, []
     with torch.no_grad():
         for part in indices.split(batch_size):
