@@ -139,7 +139,7 @@ drawn = []
 from minipi0.widgets import fallback
 fallback.display = lambda fig: drawn.append([ax.get_title() for ax in fig.axes])
 line, steps = widgets.straight_line_fallback(), widgets.euler_steps_fallback()
-field = widgets.flow_field_fallback(toys.ring().velocity, 20)
+field = widgets.flow_field_fallback(toys.ring().velocity)
 controls = lambda f: {c.description: c for c in f.widget.children if hasattr(c, "value")}
 assert list(controls(field)) == ["target", "field", "τ (1: action)", "Euler steps n"]
 assert controls(field)["field"].options == ("exact", "network")
@@ -167,7 +167,7 @@ def test_static_twins():
     noise = torch.tensor([[0.5, 1.0]], dtype=torch.float64)
     error = (flow.euler(ring.velocity, noise, 8) - flow.euler(ring.velocity, noise, 2000)).norm()
     assert fig.axes[1].get_title() == f"n = 8: error {error:.3f}"
-    assert len(twins.noise_to_action(ring, n_particles=20).axes) == 5
+    assert len(twins.noise_to_action(ring).axes) == 5
     for fig in (
         twins.euler_steps(ring, steps=[4]),
         twins.flow_field(ring, taus=[0.5], n_particles=20),
@@ -217,7 +217,7 @@ def test_the_browser_offers_what_the_table_has(monkeypatch):
 def test_the_obstacle_is_drawn_as_a_disc_by_twin_and_fallback(monkeypatch):
     drawn = []
     monkeypatch.setattr(fallback, "_show", drawn.append)
-    draw = fallback.flow_field_fallback(n_particles=20)
+    draw = fallback.flow_field_fallback()
     for target in ("obstacle", "ring"):
         draw(target=target, field="exact", tau=0.5, euler_steps=2)
     shown = [
