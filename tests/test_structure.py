@@ -26,13 +26,23 @@ ROOMS = {
     "checkpoint": {"config", "normalise"},
     "data": {"normalise", "observation", "prompt"},
     "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "compiled"},
-    "robot": {"data"},
-    "baselines": {"flow", "config", "gemma", "observation", "pi0"},
+    "robot": {
+        "baselines",
+        "checkpoint",
+        "data",
+        "evaluate",
+        "flow",
+        "normalise",
+        "observation",
+        "pi0",
+        "prompt",
+    },
+    "baselines": {"flow", "checkpoint", "config", "gemma", "observation", "pi0"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
     "data": ["sources", "lerobot", "writer", "frames", "chunks"],
-    "checkpoint": ["files", "layouts", "sizes", "statistics", "store", "run"],
+    "checkpoint": ["files", "layouts", "sizes", "statistics", "about", "store", "run"],
     "toys": ["targets", "network"],
 }
 
