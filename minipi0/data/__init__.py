@@ -4,7 +4,7 @@
     train = data.load("cr5-banana", horizon=16)
     observation, actions, action_mask = train[0]
 
-sources -> lerobot -> frames -> chunks, and writer for the way back. No file here knows a model.
+sources -> lerobot -> frames -> chunks, and writer for new data sets. No file here knows a model.
 """
 
 from minipi0.data.chunks import ActionChunks, load
