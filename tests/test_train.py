@@ -43,18 +43,8 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path):
     resumed = tiny()
     torch.nn.init.zeros_(resumed.action_out_proj.weight)  # what it starts from must not matter
     torch.manual_seed(123)  # nor may the global generator
-    assert (
-        fit(
-            resumed,
-            Chunks(),
-            recipe=recipe,
-            out=tmp_path,
-            save_every=4,
-            resume=True,
-            progress=False,
-        )
-        == losses
-    )
+    saving = dict(out=tmp_path, save_every=4, resume=True, progress=False)
+    assert fit(resumed, Chunks(), recipe=recipe, **saving) == losses
     assert same(whole, resumed) and not whole.training and not resumed.training
 
 
@@ -88,18 +78,8 @@ def test_a_run_killed_while_it_saves_resumes_bit_for_bit(tmp_path):
     assert Pi0.from_pretrained(tmp_path).config == tiny().config, "the model of step 4 loads"
     recipe, whole, resumed = Recipe(steps=9, batch_size=8, warmup=2), tiny(), tiny()
     losses = fit(whole, Chunks(), recipe=recipe, progress=False)
-    assert (
-        fit(
-            resumed,
-            Chunks(),
-            recipe=recipe,
-            out=tmp_path,
-            save_every=2,
-            resume=True,
-            progress=False,
-        )
-        == losses
-    )
+    saving = dict(out=tmp_path, save_every=2, resume=True, progress=False)
+    assert fit(resumed, Chunks(), recipe=recipe, **saving) == losses
     assert same(whole, resumed)
     assert sorted(path.name for path in tmp_path.iterdir()) == WRITTEN
 
@@ -335,18 +315,9 @@ def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         train.evaluate, "spread", lambda dataset, n: torch.tensor([0, 50])
     )  # scoring 256 items takes its time
-    arguments = [
-        "--data",
-        "metaworld-two-ways",
-        "--steps",
-        "3",
-        "--batch-size",
-        "2",
-        "--save-every",
-        "2",
-        "--device",
-        "cpu",
-    ]
+    arguments = (
+        "--data metaworld-two-ways --steps 3 --batch-size 2 --save-every 2 --device cpu".split()
+    )
     train.main([*arguments, "--out", str(tmp_path)])
     assert "energy score of 10 steps on 16 held-out episodes" in capsys.readouterr().out
     model = Pi0.from_pretrained(tmp_path)
@@ -371,18 +342,9 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
     torch.manual_seed(3)
     model = Pi0(Pi0Config.mini(4, 4, horizon=6))
     model.save_pretrained(tmp_path / "start")
-    arguments = [
-        "--data",
-        "metaworld-two-ways",
-        "--steps",
-        "1",
-        "--batch-size",
-        "2",
-        "--device",
-        "cpu",
-        "--test-every",
-        "0",
-    ]
+    arguments = (
+        "--data metaworld-two-ways --steps 1 --batch-size 2 --device cpu --test-every 0".split()
+    )
     arguments += ["--start", str(tmp_path / "start"), "--learning-rate", "1e-9"]
     train.main([*arguments, "--out", str(tmp_path / "out")])
     assert "energy score" not in capsys.readouterr().out  # nothing was held out
@@ -395,17 +357,7 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
 
 def test_command_line_without_cameras(tmp_path, monkeypatch):
     monkeypatch.setattr(train.evaluate, "spread", lambda dataset, n: torch.tensor([0]))
-    arguments = [
-        "--data",
-        "metaworld-two-ways",
-        "--steps",
-        "1",
-        "--batch-size",
-        "2",
-        "--device",
-        "cpu",
-        "--cameras",
-    ]
+    arguments = "--data metaworld-two-ways --steps 1 --batch-size 2 --device cpu --cameras".split()
     train.main([*arguments, "--out", str(tmp_path)])
     assert Pi0.from_pretrained(tmp_path)
 
