@@ -117,14 +117,13 @@ class Tabletop(Robot):
         low = space.low if self.task.low is None else self.task.low
         high = space.high if self.task.high is None else self.task.high
         world._last_rand_vec = rng.uniform(low, high)
-        seen = world.reset()[0]
-        if self.task.joint is None:
-            return seen
+        world.reset()
         import mujoco
 
-        joint = world.data.joint(self.task.joint)
-        joint.qpos, joint.qvel = self.task.start, 0
-        mujoco.mj_forward(world.model, world.data)
+        if self.task.joint is not None:
+            joint = world.data.joint(self.task.joint)
+            joint.qpos, joint.qvel = self.task.start, 0
+        mujoco.mj_forward(world.model, world.data)  # some tasks do, some lag a step behind
         return world._get_obs()
 
     def expert(self, rng: np.random.Generator) -> Expert:
