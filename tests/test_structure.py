@@ -18,7 +18,7 @@ ROOMS = {
     "observation": set(),
     "prompt": set(),
     "compiled": set(),
-    "evaluate": set(),
+    "evaluate": {"robot"},  # its command line alone
     "normalise": set(),
     "toys": {"flow"},
     "gemma": {"config"},
@@ -43,7 +43,7 @@ ROOMS = {
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": ["sources", "lerobot", "writer", "frames", "chunks"],
+    "data": ["sources", "lerobot", "writer", "frames", "chunks", "problems", "report", "neighbours"],
     "checkpoint": ["files", "layouts", "sizes", "statistics", "about", "store", "run"],
     "toys": ["targets", "network"],
 }
