@@ -10,10 +10,23 @@ import numpy as np
 
 from minipi0.robot.simulator import LEFT, RIGHT, Expert, Robot, make_world
 
-PROMPTS = {
-    None: "carry the puck past the wall",
-    "left": "carry the puck past the left of the wall",
-    "right": "carry the puck past the right of the wall",
+PROMPTS = {  # how demonstrators say it; the first is the usual instruction
+    None: ("carry the puck past the wall", "go around the wall", "past the wall"),
+    "left": (
+        "carry the puck past the left of the wall",
+        "go around the wall on the left",
+        "past the left",
+    ),
+    "right": (
+        "carry the puck past the right of the wall",
+        "go around the wall on the right",
+        "past the right",
+    ),
+}
+PARAPHRASES = {  # what no demonstrator says
+    None: ("please bring the puck behind the wall", "take it around"),
+    "left": ("please keep to the left side", "take it around, left of the wall"),
+    "right": ("please keep to the right side", "take it around, right of the wall"),
 }
 SIGN = {"left": LEFT, "right": RIGHT}
 HALF = np.array([0.08, 0.01, 0.08])  # half the wall's width, depth and height
@@ -47,7 +60,7 @@ class Wall(Robot):
             raise ValueError(f'side must be None, "left" or "right", not {side!r}')
         self.runway, self.side = (float(low), float(high)), side
         options = dict(max_steps=60, front=FRONT) | options
-        super().__init__(_world(), PROMPTS[side], **options)
+        super().__init__(_world(), PROMPTS[side][0], **options)
         self.grasped = _grasp(self.world)
 
     def place(self, rng: np.random.Generator) -> np.ndarray:
@@ -76,9 +89,14 @@ class Wall(Robot):
         return {"touched": self.touched, "side": self.passed}
 
     def expert(self, rng: np.random.Generator) -> Expert:
-        """Carries past the side asked for, else past either, at its own speed and height."""
+        """Carries past the side asked for, else past either, at its own speed and height.
+
+        It says the instruction in one of its wordings: `prompt` is set to that.
+        """
         side = RIGHT if rng.random() < 0.5 else LEFT
-        return Demonstrator(SIGN.get(self.side, side), rng)
+        demonstrator = Demonstrator(SIGN.get(self.side, side), rng)
+        self.prompt = str(rng.choice(PROMPTS[self.side]))
+        return demonstrator
 
 
 class Demonstrator:
