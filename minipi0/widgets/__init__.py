@@ -1,11 +1,7 @@
-<<<<<<< HEAD
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps.
+"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, EpisodePlayer.
 
 The `..._fallback` ones need only ipywidgets.
 """
-=======
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, EpisodePlayer. The `..._fallback` ones need only ipywidgets."""
->>>>>>> nb09
 
 import importlib
 
