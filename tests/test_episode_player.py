@@ -1,4 +1,4 @@
-"""The episode player: what it sends to the browser, what it refuses, and itself in a real browser."""
+"""The episode player: what it sends to the browser, what it refuses, and how it plays there."""
 
 import base64
 import io
