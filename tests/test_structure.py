@@ -17,7 +17,7 @@ ROOMS = {  # file or room -> the others whose names it may import; a room's file
     "prompt": set(),
     "compiled": set(),
     "evaluate": set(),
-    "trials": set(),
+    "planning": set(),
     "normalise": set(),
     "toys": {"flow"},
     "gemma": {"config"},

@@ -5,7 +5,7 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import PercentFormatter
 from scipy import stats
 
-from minipi0 import trials
+from minipi0 import planning
 from minipi0.plots import style
 
 METHODS = {
@@ -53,8 +53,8 @@ def needed_trials(p1: float, differences, correlations):
     fig, ax = style.figure(size=(6.4, 3.8))
     shades = (style.NOISE, style.PATH, style.DATA)
     for rho, colour in zip(correlations, shades, strict=False):
-        possible = [d for d in differences if rho <= trials.correlations(p1, p1 - d)[1]]
-        counts = [trials.needed(p1, p1 - d, rho) for d in possible]
+        possible = [d for d in differences if rho <= planning.correlations(p1, p1 - d)[1]]
+        counts = [planning.needed(p1, p1 - d, rho) for d in possible]
         name = f"same starts, correlation {rho:g}" if rho else "other starts"
         ax.loglog(100 * np.array(possible), counts, color=colour, lw=2.2, label=name)
     ax.axhline(10, color="black", lw=0.8, ls=":")
@@ -107,7 +107,7 @@ def peeking(looks, p_values, false_alarms: dict):
 def plan(p1: float, p2: float, n: int, correlation: float = 0.0):
     """What n trials each of two policies with these rates will show: the twin of widgets.TrialPlanner. Returns the figure."""
     fig, (left, right) = style.figure(1, 2, size=(4.8, 3.4))
-    ahead, level, behind = trials.who_wins(p1, p2, n, correlation)
+    ahead, level, behind = planning.who_wins(p1, p2, n, correlation)
     for i, (p, colour) in enumerate(((p1, style.FLOW), (p2, style.ONE_STEP))):
         k = np.arange(n + 1)
         width = 0.44 / n
@@ -132,16 +132,16 @@ def plan(p1: float, p2: float, n: int, correlation: float = 0.0):
     )[0 if correlation else 1 :]:
         right.semilogx(
             counts,
-            [trials.power(p1, p2, c, rho) for c in counts],
+            [planning.power(p1, p2, c, rho) for c in counts],
             line,
             color=colour,
             lw=2,
             label=name,
         )
-    found = trials.power(p1, p2, n, correlation)
+    found = planning.power(p1, p2, n, correlation)
     right.plot(n, found, "o", color=style.DATA, ms=8)
     right.axhline(0.8, color="black", lw=0.8, ls=":")
-    half = trials.half_width(p1, p2, n, correlation)
+    half = planning.half_width(p1, p2, n, correlation)
     right.set_title(
         f"found in {found:.0%}; difference {100 * (p1 - p2):.0f} ± {100 * half:.0f} points",
         fontsize=10,

@@ -1,4 +1,4 @@
-// The chances behind a comparison of two success rates, as in minipi0/trials.py.
+// The chances behind a comparison of two success rates, as in minipi0/planning.py.
 
 const logFactorials = [0, 0];
 function logFactorial(n) {

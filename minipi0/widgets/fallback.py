@@ -4,7 +4,7 @@ import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
 
-from minipi0 import trials
+from minipi0 import planning
 from minipi0.plots import flow_field, how_many_trials
 from minipi0.widgets import targets
 
@@ -60,7 +60,7 @@ def trial_planner_fallback(p1: float = 0.9, p2: float = 0.8, n: int = 10):
     """TrialPlanner's picture with ipywidgets.interact: two rates, trials, correlation. Returns interact's function."""
 
     def draw(p1, p2, n, correlation):
-        _show(how_many_trials.plan(p1, p2, n, min(correlation, trials.correlations(p1, p2)[1])))
+        _show(how_many_trials.plan(p1, p2, n, min(correlation, planning.correlations(p1, p2)[1])))
 
     def share(value, high, name):
         return ipywidgets.FloatSlider(

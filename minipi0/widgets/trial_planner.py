@@ -8,7 +8,7 @@ from minipi0.widgets.base import Canvas, browser_code
 class TrialPlanner(Canvas):
     """Move two success rates, the trials and the correlation of paired starts: intervals, chances and the trials needed follow.
 
-    `w = TrialPlanner(p1=0.9, p2=0.8, n=10)`; the numbers are those of minipi0/trials.py. Its static twin is
+    `w = TrialPlanner(p1=0.9, p2=0.8, n=10)`; the numbers are those of minipi0/planning.py. Its static twin is
     plots.how_many_trials.plan.
 
     Traits, to read and to set: p1, p2 (0.01 to 0.99), n (5 to 1000), correlation (0 to 0.9; where two such policies cannot be that

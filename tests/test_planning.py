@@ -13,7 +13,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from traitlets import TraitError  # noqa: E402
 
-from minipi0 import trials  # noqa: E402
+from minipi0 import planning  # noqa: E402
 from minipi0.plots import how_many_trials as draw  # noqa: E402
 from minipi0.widgets import TrialPlanner, fallback  # noqa: E402
 from minipi0.widgets.base import browser_code  # noqa: E402
@@ -23,48 +23,48 @@ CASES = [(0.9, 0.8, 10, 0.0), (0.95, 0.5, 30, 0.1), (0.7, 0.8, 100, 0.5), (0.3, 
 
 def test_joint_probabilities_have_the_rates_and_the_correlation():
     for p1, p2, _, rho in CASES:
-        both, first, second, neither = trials.joint(p1, p2, rho)
+        both, first, second, neither = planning.joint(p1, p2, rho)
         assert both + first == pytest.approx(p1) and both + second == pytest.approx(p2)
         assert both + first + second + neither == pytest.approx(1)
         scale = np.sqrt(p1 * (1 - p1) * p2 * (1 - p2))
         assert (both - p1 * p2) / scale == pytest.approx(rho)
-    low, high = trials.correlations(0.9, 0.5)
-    assert min(trials.joint(0.9, 0.5, low)) == min(trials.joint(0.9, 0.5, high)) == 0
+    low, high = planning.correlations(0.9, 0.5)
+    assert min(planning.joint(0.9, 0.5, low)) == min(planning.joint(0.9, 0.5, high)) == 0
     with pytest.raises(ValueError, match="lies between -0.33 and 0.33"):
-        trials.joint(0.9, 0.5, 0.5)
+        planning.joint(0.9, 0.5, 0.5)
     with pytest.raises(ValueError, match="p2 must be a rate"):
-        trials.joint(0.5, 1.5)
+        planning.joint(0.5, 1.5)
 
 
 def test_who_wins_is_exact_without_and_right_with_correlation():
     k = np.arange(11)
     both = np.outer(stats.binom.pmf(k, 10, 0.9), stats.binom.pmf(k, 10, 0.8))
     exact = np.tril(both, -1).sum(), np.trace(both), np.triu(both, 1).sum()
-    assert trials.who_wins(0.9, 0.8, 10) == pytest.approx(exact)
-    drawn = np.random.default_rng(0).multinomial(30, trials.joint(0.8, 0.7, 0.5), size=100_000)
+    assert planning.who_wins(0.9, 0.8, 10) == pytest.approx(exact)
+    drawn = np.random.default_rng(0).multinomial(30, planning.joint(0.8, 0.7, 0.5), size=100_000)
     ahead = (drawn[:, 1] > drawn[:, 2]).mean(), (drawn[:, 1] < drawn[:, 2]).mean()
-    computed = trials.who_wins(0.8, 0.7, 30, 0.5)
+    computed = planning.who_wins(0.8, 0.7, 30, 0.5)
     assert (computed[0], computed[2]) == pytest.approx(ahead, abs=0.006)
     assert sum(computed) == pytest.approx(1)
-    assert trials.who_wins(0.4, 0.4, 9, 1.0) == (0, 1, 0)
+    assert planning.who_wins(0.4, 0.4, 9, 1.0) == (0, 1, 0)
 
 
 @pytest.mark.parametrize(("p1", "p2", "rho"), [(0.9, 0.8, 0.0), (0.9, 0.8, 0.5), (0.6, 0.4, 0.3)])
 def test_the_trials_needed_give_the_power_that_was_asked_for(p1, p2, rho):
-    n = trials.needed(p1, p2, rho)
-    assert trials.power(p1, p2, n, rho) >= 0.8 > trials.power(p1, p2, n - 1, rho)
-    drawn = np.random.default_rng(1).multinomial(n, trials.joint(p1, p2, rho), size=20_000)
+    n = planning.needed(p1, p2, rho)
+    assert planning.power(p1, p2, n, rho) >= 0.8 > planning.power(p1, p2, n - 1, rho)
+    drawn = np.random.default_rng(1).multinomial(n, planning.joint(p1, p2, rho), size=20_000)
     wins, losses = drawn[:, 1], drawn[:, 2]
     found = np.abs(wins - losses) >= 1.96 * np.sqrt(wins + losses)
     assert found.mean() == pytest.approx(0.82, abs=0.04)
     spread = ((wins - losses) / n).std()
-    assert 1.96 * spread == pytest.approx(trials.half_width(p1, p2, n, rho), rel=0.03)
+    assert 1.96 * spread == pytest.approx(planning.half_width(p1, p2, n, rho), rel=0.03)
 
 
 def test_equal_policies_need_no_number_of_trials():
     with pytest.raises(ValueError, match="equal policies"):
-        trials.needed(0.8, 0.8)
-    assert trials.power(0.8, 0.8, 100) == pytest.approx(0.025)  # one of the two sides
+        planning.needed(0.8, 0.8)
+    assert planning.power(0.8, 0.8, 100) == pytest.approx(0.025)  # one of the two sides
 
 
 def test_the_planners_javascript_computes_the_same():
@@ -80,11 +80,11 @@ def test_the_planners_javascript_computes_the_same():
     assert done.returncode == 0, done.stderr
     for (p1, p2, n, rho), js in zip(CASES, json.loads(done.stdout), strict=True):
         won, power, half, needed, highest, wilson = js
-        assert won == pytest.approx(trials.who_wins(p1, p2, n, rho), abs=1e-9)
-        assert power == pytest.approx(trials.power(p1, p2, n, rho), abs=1e-6)
-        assert half == pytest.approx(trials.half_width(p1, p2, n, rho))
-        assert needed == (trials.needed(p1, p2, rho) if p1 != p2 else None)  # JSON has no infinity
-        assert highest == pytest.approx(trials.correlations(p1, p2)[1])
+        assert won == pytest.approx(planning.who_wins(p1, p2, n, rho), abs=1e-9)
+        assert power == pytest.approx(planning.power(p1, p2, n, rho), abs=1e-6)
+        assert half == pytest.approx(planning.half_width(p1, p2, n, rho))
+        assert needed == (planning.needed(p1, p2, rho) if p1 != p2 else None)  # JSON has no infinity
+        assert highest == pytest.approx(planning.correlations(p1, p2)[1])
         k = p1 * n
         if k == round(k):
             interval = stats.binomtest(round(k), n).proportion_ci(method="wilson")
@@ -105,7 +105,7 @@ def test_twin_and_fallback_draw_the_same_plan(monkeypatch):
     monkeypatch.setattr(fallback, "_show", drawn.append)
     interact = fallback.trial_planner_fallback(0.9, 0.5, 20)
     interact(p1=0.9, p2=0.5, n=20, correlation=0.9)  # more alike than they can be
-    twin = draw.plan(0.9, 0.5, 20, trials.correlations(0.9, 0.5)[1])
+    twin = draw.plan(0.9, 0.5, 20, planning.correlations(0.9, 0.5)[1])
     assert drawn[-1].axes[0].get_title() == twin.axes[0].get_title()
     assert drawn[-1].axes[1].get_title() == twin.axes[1].get_title()
     plt.close("all")
