@@ -188,8 +188,9 @@ def fit(
         if out is not None and ((step + 1) % save_every == 0 or step + 1 == recipe.steps):
             run.save(Path(out), model, average, optimizer, asdict(recipe), losses, sample)
     model.load_state_dict(average.module.state_dict())
-    if hasattr(model, "stats"):
-        model.stats = getattr(dataset, "stats", None)  # what it came with belonged to other data
+    if hasattr(model, "stats"):  # what it came with belonged to other data
+        model.stats = getattr(dataset, "stats", None)
+        model.about = dataset.about() if hasattr(dataset, "about") else None
     model.eval()
     return losses
 

@@ -15,7 +15,9 @@ def posterior_mean(x, tau):
 
 
 def two_actions_with(exponent):
-    """Posterior average over A = -1, 1 with weights exp(-exponent(x - tau A, 1 - tau)), in the reader's float32."""
+    """Posterior average over A = -1, 1 with weights exp(-exponent(x - tau A, 1 - tau)), in the
+    reader's float32.
+    """
 
     def velocity(x, tau):
         a = torch.tensor([-1.0, 1.0])

@@ -56,7 +56,9 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path):
 
 
 def test_a_run_killed_while_it_saves_resumes_bit_for_bit(tmp_path):
-    """SIGKILL at any moment leaves the last whole state; a pause inside the writing makes sure that the moment is in there."""
+    """SIGKILL at any moment leaves the last whole state; a pause inside the writing makes sure that
+    the moment is in there.
+    """
     program = f"""if True:
         import sys, time
         sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -72,7 +74,8 @@ def test_a_run_killed_while_it_saves_resumes_bit_for_bit(tmp_path):
                 time.sleep(60 if len(tensors["losses"]) == 6 else 0)
             write(path, tensors, metadata)
         run.write_tensors = slowly
-        fit(tiny(), Chunks(), recipe=Recipe(steps=9, batch_size=8, warmup=2), out={str(tmp_path)!r}, save_every=2, progress=False)"""
+        recipe = Recipe(steps=9, batch_size=8, warmup=2)
+        fit(tiny(), Chunks(), recipe=recipe, out={str(tmp_path)!r}, save_every=2, progress=False)"""
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     while (line := process.stdout.readline().strip()) != "6":
         assert line in ("2", "4"), f"it ended early: {line!r}"
@@ -133,7 +136,8 @@ def test_padded_actions_change_nothing():
         fit(model, chunks, recipe=recipe, progress=False)
         for model, chunks in zip((quiet, loud), masked_noise, strict=True)
     ]
-    # padded actions are noised and read by the network, so they may colour its input; as targets they must not count
+    # padded actions are noised and read by the network, so they may colour its input; as targets
+    # they must not count
     assert max(losses[1]) < 10, "a target of 50 squared would show"
 
 

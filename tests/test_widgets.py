@@ -1,4 +1,6 @@
-"""The widgets: their traits, their mathematics in JavaScript against the Python one, and both in a real browser."""
+"""The widgets: their traits, their mathematics in JavaScript against the Python one, and both in a
+real browser.
+"""
 
 import base64
 import contextlib
@@ -49,7 +51,7 @@ needs_chromium = pytest.mark.skipif(
 LIMIT = 60_000  # ms: machines under test are busy
 
 
-# ---- the Python side ------------------------------------------------------------------------------------------------
+# ---- the Python side -----------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -124,21 +126,25 @@ def test_without_anywidget_the_hint_is_clear_and_the_fallbacks_work():
     code = """import sys; sys.modules["anywidget"] = None
 import matplotlib; matplotlib.use("agg")
 from minipi0 import toys, widgets
-for name, fallback in {"StraightLine": "straight_line", "FlowField": "flow_field", "EulerSteps": "euler_steps"}.items():
+names = {"StraightLine": "straight_line", "FlowField": "flow_field", "EulerSteps": "euler_steps"}
+for name, fallback in names.items():
     try:
         getattr(widgets, name)
     except ImportError as error:
-        assert "pip install anywidget" in str(error) and f"{fallback}_fallback()" in str(error), error
+        assert "pip install anywidget" in str(error), error
+        assert f"{fallback}_fallback()" in str(error), error
     else:
         raise SystemExit(f"{name} was imported")
 drawn = []
 from minipi0.widgets import fallback
 fallback.display = lambda fig: drawn.append([ax.get_title() for ax in fig.axes])
-line, field, steps = widgets.straight_line_fallback(), widgets.flow_field_fallback(toys.ring().velocity, 20), widgets.euler_steps_fallback()
+line, steps = widgets.straight_line_fallback(), widgets.euler_steps_fallback()
+field = widgets.flow_field_fallback(toys.ring().velocity, 20)
 controls = lambda f: {c.description: c for c in f.widget.children if hasattr(c, "value")}
 assert list(controls(field)) == ["target", "field", "τ (1: action)", "Euler steps n"]
 assert controls(field)["field"].options == ("exact", "network")
-for f, name, value in [(line, "τ (1: action)", 0.9), (field, "τ (1: action)", 0.25), (steps, "Euler steps n", 7)]:
+moves = (line, "τ (1: action)", 0.9), (field, "τ (1: action)", 0.25), (steps, "Euler steps n", 7)
+for f, name, value in moves:
     before = len(drawn)
     controls(f)[name].value = value
     assert len(drawn) == before + 1  # a picture for each move
@@ -186,7 +192,7 @@ def test_the_obstacle_is_drawn_as_a_disc_by_twin_and_fallback(monkeypatch):
     plt.close("all")
 
 
-# ---- the same mathematics in JavaScript -----------------------------------------------------------------------------
+# ---- the same mathematics in JavaScript ----------------------------------------------------------
 def run_js(code: str):
     """The JSON value of `result`, computed after mixture.js by node, or else by Chromium."""
     code = browser_code("mixture.js") + code
@@ -218,7 +224,10 @@ def test_js_field_is_the_closed_form(mixture):
         "std": mixture.std,
         "weights": mixture.weights.tolist(),
     }
-    code = "const f = mixtureField(%s); const result = %s.map((tau) => %s.map(([x, y]) => f(x, y, tau)));"
+    code = (
+        "const f = mixtureField(%s); const result = %s.map((tau) => %s.map(([x, y]) => f(x, y, "
+        "tau)));"
+    )
     result = run_js(code % (json.dumps(plain), taus, points.tolist()))
     for tau, js in zip(taus, result, strict=True):
         torch.testing.assert_close(
@@ -235,7 +244,8 @@ def test_js_paths():
         {"means": mixture.means.tolist(), "std": mixture.std, "weights": mixture.weights.tolist()}
     )
     result = run_js(f"""const f = mixtureField({plain}), path = eulerPath(f, {start}, 7);
-        const result = {{ path, exact: exactPath(f, {start}).at(-1), half: pathAt(path, 0.5), end: pathAt(path, 1) }};""")
+        const exact = exactPath(f, {start}).at(-1), half = pathAt(path, 0.5);
+        const result = {{ path, exact, half, end: pathAt(path, 1) }};""")
     noise = torch.tensor([start], dtype=torch.float64)
     path = flow.euler(mixture.velocity, noise, 7, path=True)[:, 0]
     np.testing.assert_allclose(result["path"], path, atol=1e-9)
@@ -268,9 +278,12 @@ def test_js_interpolates_the_network_grid():
 
 
 def test_js_sampling_has_the_right_moments():
-    result = run_js("""const source = randomSource(0), m = { means: [[1, 0], [-1, 2]], std: 0.1, weights: [0.25, 0.75] };
-        const result = { normal: [], mix: [] };
-        for (let i = 0; i < 20000; i++) { result.normal.push(source.normal()); result.mix.push(sampleMixture(m, source)); }""")
+    result = run_js("""const source = randomSource(0), result = { normal: [], mix: [] };
+        const mixture = { means: [[1, 0], [-1, 2]], std: 0.1, weights: [0.25, 0.75] };
+        for (let i = 0; i < 20000; i++) {
+            result.normal.push(source.normal());
+            result.mix.push(sampleMixture(mixture, source));
+        }""")
     normal, mix = np.array(result["normal"]), np.array(result["mix"])
     assert (
         abs(normal.mean()) < 0.03
@@ -280,19 +293,26 @@ def test_js_sampling_has_the_right_moments():
     np.testing.assert_allclose(mix.mean(0), [-0.5, 1.5], atol=0.03)
 
 
-# ---- in the browser, on a page of our own ---------------------------------------------------------------------------
-MODEL_JS = """window.makeModel = (state) => { // what a widget asks of its model, and a count of its listeners
+# ---- in the browser, on a page of our own --------------------------------------------------------
+MODEL_JS = """window.makeModel = (state) => {  // what a widget asks of its model
   const heard = {};
+  const tell = (event) => { for (const f of [...(heard[event] || [])]) f(); };
   return { get: (name) => state[name], save_changes() {},
-    set(name, value) { if (state[name] !== value) { state[name] = value;
-      for (const event of ["change:" + name, "change"]) for (const f of [...(heard[event] || [])]) f(); } },
-    on(event, f) { (heard[event] ||= []).push(f); }, off(event, f) { heard[event] = heard[event].filter((g) => g !== f); },
+    set(name, value) {
+      if (state[name] === value) return;
+      state[name] = value;
+      for (const event of ["change:" + name, "change"]) tell(event);
+    },
+    on(event, f) { (heard[event] ||= []).push(f); },
+    off(event, f) { heard[event] = heard[event].filter((g) => g !== f); },
     listeners: () => Object.values(heard).flat().length };
 };
 window.mount = async (esm, css, state, network) => {
-  if (network !== undefined) state.network = new DataView(Uint8Array.from(atob(network), (c) => c.charCodeAt(0)).buffer);
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  if (network !== undefined) state.network = new DataView(bytes(network).buffer);
   document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
-  const module = await import(URL.createObjectURL(new Blob([esm], { type: "text/javascript" })));
+  const blob = new Blob([esm], { type: "text/javascript" });
+  const module = await import(URL.createObjectURL(blob));
   window.model = makeModel(state);
   window.show = (el) => module.default.render({ model, el: document.body.appendChild(el) });
   window.root = document.createElement("div");
@@ -300,7 +320,8 @@ window.mount = async (esm, css, state, network) => {
 };
 window.picture = () => root.querySelector("canvas").toDataURL();"""
 
-DRAWN = "() => root.querySelector('td + td').textContent !== ''"  # the first frame also fills the table of numbers
+# the first frame also fills the table of numbers
+DRAWN = "() => root.querySelector('td + td').textContent !== ''"
 
 
 @contextlib.contextmanager
@@ -470,7 +491,7 @@ def test_five_hundred_particles_play_at_55_pictures_a_second_and_sliders_answer_
             steps.press("ArrowRight")  # 500 paths anew
         page.wait_for_function("latency.length >= 40")
         assert np.median(page.evaluate("latency")) < 50
-        page.evaluate("""() => { // the time that the page needs for a frame: what a quiet machine is bound by
+        page.evaluate("""() => { // what the page needs for a frame: the bound of a quiet machine
             const ask = window.requestAnimationFrame.bind(window);
             window.cost = [];
             window.requestAnimationFrame = (f) => ask((time) => {
@@ -490,7 +511,8 @@ def test_two_views_of_one_widget_resized_hidden_and_removed():
     with blank_page(device_scale_factor=2) as page:
         mount(page, FlowField("ring", n_particles=50))
         page.evaluate(
-            "() => { window.second = document.createElement('div'); window.cleanSecond = show(second); }"
+            "() => { window.second = document.createElement('div'); "
+            "window.cleanSecond = show(second); }"
         )
         page.evaluate("""() => { window.start = performance.now(); model.set('playing', true);
             model.on('change:playing', () => { window.took = performance.now() - start; }); }""")
@@ -499,7 +521,10 @@ def test_two_views_of_one_widget_resized_hidden_and_removed():
         page.wait_for_function(
             "[root, second].every((el) => el.querySelector('output').textContent === '1.00')"
         )
-        sizes = "['width', 'height', 'clientWidth', 'clientHeight'].map((name) => root.querySelector('canvas')[name])"
+        sizes = (
+            "['width', 'height', 'clientWidth', 'clientHeight'].map((name) => "
+            "root.querySelector('canvas')[name])"
+        )
         assert page.evaluate(sizes) == [
             880,
             880,
@@ -522,8 +547,11 @@ def test_two_views_of_one_widget_resized_hidden_and_removed():
             "second.querySelector('output').textContent > '0.40'"
         )  # the other plays on
         page.evaluate("""() => { cleanSecond(); window.asked = 0;
-            const ask = window.requestAnimationFrame.bind(window); window.requestAnimationFrame = (f) => { asked++; return ask(f); };
-            document.body.dataset.theme = 'dark'; model.set('tau', 0.9); window.dispatchEvent(new Event('resize')); }""")
+            const ask = window.requestAnimationFrame.bind(window);
+            window.requestAnimationFrame = (f) => { asked++; return ask(f); };
+            document.body.dataset.theme = 'dark';
+            model.set('tau', 0.9);
+            window.dispatchEvent(new Event('resize')); }""")
         page.wait_for_timeout(300)
         assert page.evaluate("[asked, root.childNodes.length, second.childNodes.length]") == [
             0,
@@ -538,7 +566,8 @@ def test_less_motion_for_those_who_asked():
     with blank_page(reduced_motion="reduce") as page:
         mount(page, FlowField("ring", n_particles=50))
         page.evaluate(
-            "() => { window.seen = new Set(); model.on('change:tau', () => seen.add(model.get('tau').toFixed(6))); }"
+            "() => { window.seen = new Set(); model.on('change:tau', () => "
+            "seen.add(model.get('tau').toFixed(6))); }"
         )
         page.get_by_role("button", name="Play").press("Space")
         page.wait_for_function("model.get('tau') === 1 && !model.get('playing')")
@@ -547,9 +576,11 @@ def test_less_motion_for_those_who_asked():
 
 @needs_chromium
 def test_an_exported_page_carries_all_it_needs():
-    """nbconvert's page holds each widget's whole state, code included: enough to draw it without kernel or Python.
+    """nbconvert's page holds each widget's whole state, code included: enough to draw it without
+    kernel or Python.
 
-    The standard widget scripts, which such a page loads from their CDN, are not at hand here; `mount` stands in for them.
+    The standard widget scripts, which such a page loads from their CDN, are not at hand here;
+    `mount` stands in for them.
     """
     cells = [
         "from minipi0 import toys, widgets",
@@ -591,10 +622,13 @@ def test_an_exported_page_carries_all_it_needs():
         assert page.errors == []
 
 
-# ---- in JupyterLab ---------------------------------------------------------------------------------------------------
+# ---- in JupyterLab -------------------------------------------------------------------------------
 @pytest.fixture
 def lab(tmp_path):
-    """A JupyterLab of our own on a free port, with empty settings; its address. Ended by its process id."""
+    """A JupyterLab of our own on a free port, with empty settings; its address.
+
+    Ended by its process id.
+    """
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -660,9 +694,11 @@ def lab(tmp_path):
 def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
     url, root = lab
     cells = [
-        "import ipywidgets\nfrom minipi0.widgets import FlowField, StraightLine\nline = StraightLine(tau=0.5)\nline",
+        "import ipywidgets\nfrom minipi0.widgets import FlowField, StraightLine\nline = "
+        "StraightLine(tau=0.5)\nline",
         "field = FlowField()\nlabel = ipywidgets.Label('untouched')\n"
-        "def follow(change):\n    label.value = f'Python knows {change.new:.2f}'\n    field.tau = change.new\n"
+        "def follow(change):\n    label.value = f'Python knows {change.new:.2f}'\n    field.tau "
+        "= change.new\n"
         "line.observe(follow, 'tau')\nipywidgets.VBox([label, field])",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
@@ -676,7 +712,8 @@ def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
         page.goto(f"{url}/lab/tree/widgets.ipynb")
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         page.wait_for_function(
-            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === "
+            "'idle'"
         )
         page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
         page.wait_for_function("document.querySelectorAll('.m0 canvas').length === 2")
@@ -706,9 +743,10 @@ def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
         page.evaluate("""() => { // every tau that is shown while it plays
             window.shown = [];
             const field = document.querySelectorAll('.m0')[1], tau = field.querySelector('output');
-            new MutationObserver(() => shown.push(Number(tau.textContent))).observe(tau, { childList: true });
-            const play = [...field.querySelectorAll('button')].find((b) => b.textContent === 'Play');
-            play.focus();
+            const watch = new MutationObserver(() => shown.push(Number(tau.textContent)));
+            watch.observe(tau, { childList: true });
+            const buttons = [...field.querySelectorAll('button')];
+            buttons.find((b) => b.textContent === 'Play').focus();
         }""")
         page.keyboard.press("Space")
         page.wait_for_function("shown.at(-1) === 1")

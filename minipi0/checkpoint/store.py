@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from minipi0.checkpoint import about as about_module
 from minipi0.checkpoint import statistics
 from minipi0.checkpoint.files import DTYPES, incomplete, write_atomically, write_tensors
 from minipi0.checkpoint.layouts import (
@@ -106,6 +107,10 @@ class Checkpoint:
         if "stats" in self.written:
             return {name: torch.tensor(values) for name, values in self.written["stats"].items()}
         return statistics.beside(self.folder)
+
+    def about(self) -> dict | None:
+        """What the weights were trained on (cameras, names, …), as `save` noted or LeRobot wrote it."""
+        return self.written.get("about") or about_module.of_lerobot(self.folder)
 
     def _config_json(self, sizes_in) -> dict:
         file = self.folder / "config.json"
@@ -320,12 +325,14 @@ def save(
     folder: str | Path,
     layout: str = "minipi0",
     stats: dict[str, Tensor] | None = None,
+    about: dict | None = None,
 ) -> None:
     """Write `state` (a model's state_dict) and `config` (its sizes) to folder/model.safetensors and folder/config.json.
 
     layout: "minipi0", or "lerobot": the released names, with both lm_heads, so that LeRobot's and transformers' classes load it strictly.
     stats: normalisation statistics, state_mean, state_std (S,), action_mean, action_std (D,), to be had back with the weights.
-    Raises ValueError for an unknown layout or other statistics.
+    about: plain values that say what the weights were trained on, to be had back with them.
+    Raises ValueError for an unknown layout, other statistics, or an `about` that JSON cannot hold.
     """
     state = {own_name(name): tensor.detach() for name, tensor in state.items()}
     if layout == "lerobot":
@@ -336,6 +343,7 @@ def save(
     if stats is not None:
         statistics.check(stats, config)
         noted["stats"] = {name: values.float().tolist() for name, values in stats.items()}
+    noted |= about_module.checked(about)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     values = {"minipi0": config} if layout == "minipi0" else config_of(config)

@@ -1,4 +1,4 @@
-"""Robot data sets: where they are, their tables, their frames, the action chunks cut from them, and how to write one.
+"""Robot data sets: where they are, their tables, frames and action chunks, and how to write one.
 
     from minipi0 import data
     train = data.load("cr5-banana", horizon=16)

@@ -1,4 +1,7 @@
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, TrialPlanner. The `..._fallback` ones need only ipywidgets."""
+"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, TrialPlanner.
+
+The `..._fallback` ones need only ipywidgets.
+"""
 
 import importlib
 

@@ -1,4 +1,6 @@
-"""What the widgets share on the Python side: a browser part put together from files, and traits that say what is wrong."""
+"""What the widgets share on the Python side: a browser part put together from files, and traits
+that say what is wrong.
+"""
 
 import json
 import math
@@ -21,7 +23,9 @@ EXTENT = 3.4  # the widgets show the plane from -EXTENT to EXTENT
 
 
 def browser_code(*names: str) -> str:
-    """The colours of plots/style.py and the named files as one JavaScript module (an anywidget's `_esm` is one text)."""
+    """The colours of plots/style.py and the named files as one JavaScript module (an anywidget's
+    `_esm` is one text).
+    """
     return "\n".join(
         [
             f"const COLOUR = {json.dumps(COLOUR)};",
@@ -31,14 +35,18 @@ def browser_code(*names: str) -> str:
 
 
 def as_point(value, name: str = "a point") -> tuple[float, float]:
-    """(x, y) from a list, tuple, array or tensor of two numbers. Raises TraitError for anything else, or outside the picture."""
+    """(x, y) from a list, tuple, array or tensor of two numbers.
+
+    Raises TraitError for anything else, or outside the picture.
+    """
     try:
         x, y = (float(v) for v in value)
     except (TypeError, ValueError):
         raise traitlets.TraitError(f"{name} must be two numbers (x, y), not {value!r}") from None
     if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) <= EXTENT):
         raise traitlets.TraitError(
-            f"{name} is ({x:g}, {y:g}), outside the picture: both numbers must lie in [-{EXTENT}, {EXTENT}]"
+            f"{name} is ({x:g}, {y:g}), outside the picture: both numbers must lie in "
+            f"[-{EXTENT}, {EXTENT}]"
         )
     return x, y
 
@@ -66,12 +74,17 @@ class Tau(traitlets.Float):
 
 
 class Canvas(anywidget.AnyWidget):
-    """A widget drawn in the browser by its own small .js file; every trait can be read and set from Python."""
+    """A widget drawn in the browser by its own small .js file; every trait can be read and set from
+    Python.
+    """
 
     _css = HERE / "widgets.css"
 
     def __repr__(self) -> str:  # what a page shows that cannot run it
-        return f"{type(self).__name__}: an interactive picture; run the notebook to use it. The figure beside it says the same."
+        return (
+            f"{type(self).__name__}: an interactive picture; run the notebook to use it. "
+            "The figure beside it says the same."
+        )
 
 
 class Points(traitlets.TraitType):

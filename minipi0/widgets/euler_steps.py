@@ -8,12 +8,14 @@ from minipi0.widgets.base import Canvas, Point, browser_code
 
 
 class EulerSteps(Canvas):
-    """Drag the start and choose n: the arrows are Euler's steps, the curve is the exact path, dashed is where each step's tangent points.
+    """Drag the start and choose n: the arrows are Euler's steps, the curve is the exact path,
+    dashed is where each step's tangent points.
 
-    `w = EulerSteps(target="ring", steps=4)`; `w.steps = 10` makes ten steps, `w.start` tells where the particle starts.
+    `w = EulerSteps(target="ring", steps=4)`; `w.steps = 10` makes ten steps, `w.start` tells where
+    the particle starts.
 
-    Traits, to read and to set: target ("ring", "two_moons", "obstacle"), steps (1 to 50), start (x, y).
-    Raises traitlets.TraitError for other values.
+    Traits, to read and to set: target ("ring", "two_moons", "obstacle"), steps (1 to 50), start (x,
+    y). Raises traitlets.TraitError for other values.
     """
 
     _esm = browser_code("canvas.js", "mixture.js", "euler_steps.js")

@@ -1,4 +1,6 @@
-"""The widgets where anywidget's front end is missing: plain ipywidgets, redrawn by the kernel (some pictures a second)."""
+"""The widgets where anywidget's front end is missing: plain ipywidgets, redrawn by the kernel (some
+pictures a second).
+"""
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -19,9 +21,11 @@ def straight_line_fallback(noise=(-2.0, -1.0), action=(1.5, 2.0)):
 
 
 def flow_field_fallback(network=None, n_particles: int = 300):
-    """FlowField's picture with ipywidgets.interact: choose the target, tau and the number of Euler steps.
+    """FlowField's picture with ipywidgets.interact: choose the target, tau and the number of Euler
+    steps.
 
-    network: a velocity(x, tau) to show beside the exact field, as for flow.euler. Returns interact's function.
+    network: a velocity(x, tau) to show beside the exact field, as for flow.euler. Returns
+    interact's function.
     """
 
     def draw(target, field, tau, euler_steps):
@@ -48,7 +52,10 @@ def flow_field_fallback(network=None, n_particles: int = 300):
 
 
 def euler_steps_fallback(start=(1.6, 2.4)):
-    """EulerSteps' picture with ipywidgets.interact: choose the target and the number of steps. Returns interact's function."""
+    """EulerSteps' picture with ipywidgets.interact: choose the target and the number of steps.
+
+    Returns interact's function.
+    """
 
     def draw(target, steps):
         _show(flow_field.euler_steps(targets.TARGETS[target](), start, [steps]))

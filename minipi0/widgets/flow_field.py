@@ -1,4 +1,6 @@
-"""The flow from noise to a target: the field at tau, particles, one particle's exact and Euler path (notebooks 02 to 04)."""
+"""The flow from noise to a target: the field at tau, particles, one particle's exact and Euler path
+(notebooks 02 to 04).
+"""
 
 import traitlets
 
@@ -8,14 +10,18 @@ from minipi0.widgets.base import Canvas, Point, Points, Tau, browser_code
 
 
 class FlowField(Canvas):
-    """Play, or move tau: particles flow along the exact marginal field or a network's. Click to drop one more and see where Euler takes it.
+    """Play, or move tau: particles flow along the exact marginal field or a network's.
 
-    `w = FlowField(target="ring", network=velocity)`, velocity(x, tau) as for flow.euler; then e.g. `w.tau = 0.5; w.playing = True`.
+    Click to drop one more and see where Euler takes it.
 
-    Traits, to read and to set: target ("ring", "two_moons", "obstacle", "dots"), tau in [0, 1], playing, euler_steps (1 to 50),
-    show ("marginal" field or "conditional" straight lines), field ("exact" or "network"), particle (x, y), dots [(x, y), ...],
-    n_particles (up to 2000), seed. While it plays, Python sees the tau at which it started; the new one when it stops.
-    Raises traitlets.TraitError for other values, ValueError for a velocity of another shape.
+    `w = FlowField(target="ring", network=velocity)`, velocity(x, tau) as for flow.euler; then e.g.
+    `w.tau = 0.5; w.playing = True`.
+
+    Traits, to read and to set: target ("ring", "two_moons", "obstacle", "dots"), tau in [0, 1],
+    playing, euler_steps (1 to 50), show ("marginal" field or "conditional" straight lines), field
+    ("exact" or "network"), particle (x, y), dots [(x, y), ...], n_particles (up to 2000), seed.
+    While it plays, Python sees the tau at which it started; the new one when it stops. Raises
+    traitlets.TraitError for other values, ValueError for a velocity of another shape.
     """
 
     _esm = browser_code("canvas.js", "mixture.js", "flow_field.js")
@@ -47,7 +53,9 @@ class FlowField(Canvas):
         super().__init__(mixtures=targets.mixtures(), network=table, **traits)
 
     def set_network(self, velocity) -> None:
-        """Show this velocity(x, tau) from now on, e.g. after more training. Raises ValueError as targets.sample_grid does."""
+        """Show this velocity(x, tau) from now on, e.g. after more training. Raises ValueError as
+        targets.sample_grid does.
+        """
         self.network = targets.sample_grid(velocity).tobytes()
         self.field = "network"
 
@@ -66,6 +74,7 @@ class FlowField(Canvas):
     def _has_network(self, proposal):
         if proposal["value"] == "network" and not self.network:
             raise traitlets.TraitError(
-                "there is no network to show: FlowField(network=velocity) or w.set_network(velocity) first"
+                "there is no network to show: FlowField(network=velocity) or "
+                "w.set_network(velocity) first"
             )
         return proposal["value"]

@@ -4,10 +4,11 @@ from minipi0.widgets.base import Canvas, Point, Tau, browser_code
 
 
 class StraightLine(Canvas):
-    """Drag the noise or the action (mouse or arrow keys) and move tau: A^tau = tau A + (1 - tau) eps moves, its velocity A - eps does not.
+    """Drag the noise or the action (mouse or arrow keys) and move tau: A^tau = tau A + (1 - tau)
+    eps moves, its velocity A - eps does not.
 
-    Traits noise, action ((x, y), within the picture) and tau (in [0, 1]) can be read and set: `w = StraightLine(tau=0.5); w.tau`.
-    Raises traitlets.TraitError for other values.
+    Traits noise, action ((x, y), within the picture) and tau (in [0, 1]) can be read and set: `w =
+    StraightLine(tau=0.5); w.tau`. Raises traitlets.TraitError for other values.
     """
 
     _esm = browser_code("canvas.js", "straight_line.js")

@@ -1,4 +1,6 @@
-"""The widgets' target distributions, from toys.py, and a network's velocity field as a table for the browser."""
+"""The widgets' target distributions, from toys.py, and a network's velocity field as a table for
+the browser.
+"""
 
 import numpy as np
 import torch
@@ -18,7 +20,9 @@ GRID = {
 
 
 def mixtures() -> dict:
-    """{name: {means, std, weights}} for the browser, as plain numbers; "dots" has no means: the reader draws them."""
+    """{name: {means, std, weights}} for the browser, as plain numbers; "dots" has no means: the
+    reader draws them.
+    """
     made = {name: make() for name, make in TARGETS.items()}
     plain = {
         name: {"means": m.means.tolist(), "std": m.std, "weights": m.weights.tolist()}
@@ -43,7 +47,8 @@ def sample_grid(velocity) -> np.ndarray:
             v = torch.as_tensor(velocity(points, tau))
             if v.shape != points.shape:
                 raise ValueError(
-                    f"the network's velocity has shape {tuple(v.shape)} for x of shape {tuple(points.shape)}: make them equal"
+                    f"the network's velocity has shape {tuple(v.shape)} for x of shape "
+                    f"{tuple(points.shape)}: make them equal"
                 )
             if not torch.isfinite(v).all():
                 raise ValueError(
