@@ -1,9 +1,11 @@
-"""How many trials? What luck does to a comparison of two policies, and what a comparison costs, with and without paired starts.
+"""How many trials does a comparison of two policies need, and what does luck do to it?
 
-Two policies meet the same n starts. A trial has four outcomes: both succeed, only the first, only the second, neither. `correlation`
-is that of the two successes over starts: 0 for starts of their own (unpaired), above 0 where a hard start is hard for both.
-The normal approximations are those of Connor (Biometrics 43, 1987) for McNemar's test; at correlation 0 they are the usual ones
-for two independent rates.
+Two policies meet the same n starts. At each start one of four things happens: both succeed, only
+the first, only the second, neither. `correlation` is that of the two successes over the starts: 0
+for starts of their own, above 0 where a hard start is hard for both.
+
+The normal approximations are those of Connor (Biometrics 43, 1987) for McNemar's test. At
+correlation 0 they are the usual ones for two independent rates.
 """
 
 import math
@@ -13,9 +15,10 @@ from scipy import stats
 
 
 def joint(p1: float, p2: float, correlation: float = 0.0) -> tuple[float, float, float, float]:
-    """Probabilities of (both succeed, only the first, only the second, neither) at one start.
+    """Probabilities of (both succeed, only the first, only the second, neither) at a start.
 
-    p1, p2: success rates. Raises ValueError for a rate outside [0, 1], or a correlation that no two such policies can have.
+    p1, p2: success rates. Raises ValueError for a rate outside [0, 1], and for a correlation that
+    no two such policies can have.
     """
     for name, p in (("p1", p1), ("p2", p2)):
         if not 0 <= p <= 1:
@@ -32,7 +35,10 @@ def joint(p1: float, p2: float, correlation: float = 0.0) -> tuple[float, float,
 
 
 def correlations(p1: float, p2: float) -> tuple[float, float]:
-    """The lowest and the highest correlation that successes with these rates can have; (0, 0) where a rate is 0 or 1."""
+    """The lowest and the highest correlation that successes with these rates can have.
+
+    Returns (0, 0) where a rate is 0 or 1.
+    """
     scale = math.sqrt(p1 * (1 - p1) * p2 * (1 - p2))
     if scale == 0:
         return 0.0, 0.0
@@ -40,9 +46,10 @@ def correlations(p1: float, p2: float) -> tuple[float, float]:
 
 
 def who_wins(p1: float, p2: float, n: int, correlation: float = 0.0) -> tuple[float, float, float]:
-    """How often the first policy has more successes in n trials each, as many, fewer: three probabilities, exact.
+    """How often the first policy has more successes in n trials each, as many, fewer.
 
-    Only starts where one succeeds and the other fails decide: their number is binomial, and so is who wins how many of them.
+    Only starts where one succeeds and the other fails decide. Their number is binomial, and so is
+    who wins how many of them. Returns three probabilities, exact.
     """
     _, first, second, _ = joint(p1, p2, correlation)
     decided = first + second
@@ -64,7 +71,10 @@ def half_width(
 
 
 def power(p1: float, p2: float, n: int, correlation: float = 0.0, level: float = 0.95) -> float:
-    """About how often n trials each will find that p1 and p2 differ, by McNemar's test (two-sided, at 1 - level)."""
+    """About how often n trials each will find that p1 and p2 differ.
+
+    The test is McNemar's, two-sided, at 1 - level.
+    """
     _, first, second, _ = joint(p1, p2, correlation)
     decided, difference = first + second, abs(p1 - p2)
     spread = math.sqrt(max(decided - difference**2, 0))
@@ -77,7 +87,10 @@ def power(p1: float, p2: float, n: int, correlation: float = 0.0, level: float =
 def needed(
     p1: float, p2: float, correlation: float = 0.0, power: float = 0.8, level: float = 0.95
 ) -> int:
-    """About how many trials each find the difference of p1 and p2 with the given power. Raises ValueError for equal rates."""
+    """About how many trials each find the difference of p1 and p2 with the given power.
+
+    Raises ValueError for equal rates.
+    """
     _, first, second, _ = joint(p1, p2, correlation)
     decided, difference = first + second, abs(p1 - p2)
     if difference == 0:

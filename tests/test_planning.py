@@ -1,4 +1,5 @@
-"""Luck and its price: exact chances against enumeration, approximations against simulation, the planner's JavaScript against Python."""
+"""Luck and its price: exact chances against enumeration, approximations against simulation, the
+planner's JavaScript against Python."""
 
 import json
 import shutil
@@ -72,7 +73,8 @@ def test_the_planners_javascript_computes_the_same():
     if node is None:
         pytest.skip("node is not installed")
     code = browser_code("binomial.js") + (
-        f"\nconst result = {json.dumps(CASES)}.map(([a, b, n, r]) => [whoWins(a, b, n, r), power(a, b, n, r),"
+        f"\nconst result = {json.dumps(CASES)}.map(([a, b, n, r]) => [whoWins(a, b, n, r), "
+        "power(a, b, n, r),"
         " halfWidth(a, b, n, r), needed(a, b, r), highestCorrelation(a, b), wilson(a, n)]);"
         "\nconsole.log(JSON.stringify(result));"
     )
@@ -83,7 +85,8 @@ def test_the_planners_javascript_computes_the_same():
         assert won == pytest.approx(planning.who_wins(p1, p2, n, rho), abs=1e-9)
         assert power == pytest.approx(planning.power(p1, p2, n, rho), abs=1e-6)
         assert half == pytest.approx(planning.half_width(p1, p2, n, rho))
-        assert needed == (planning.needed(p1, p2, rho) if p1 != p2 else None)  # JSON has no infinity
+        # JSON has no infinity
+        assert needed == (planning.needed(p1, p2, rho) if p1 != p2 else None)
         assert highest == pytest.approx(planning.correlations(p1, p2)[1])
         k = p1 * n
         if k == round(k):

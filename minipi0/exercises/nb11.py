@@ -1,4 +1,4 @@
-"""Checks of notebook 11's exercises, and the small robot of its bug hunts: a point that drives round notebook 03's disc."""
+"""Checks of notebook 11's exercises, and the small robot of its bug hunts."""
 
 from collections import deque
 
@@ -11,9 +11,11 @@ RADIUS, START, GOAL = 0.4, -2.0, 2.0
 
 
 class ObstacleCourse:
-    """A point robot starts at (-2, about 0) and must get to x = 2; a disc of radius 0.4 at the origin stops it. As the simulator's
-    environments: `reset(seed=…)` fixes the start, `terminated` means success, `truncated` that the time is up. `paths` holds where
-    it went: a list of positions per episode."""
+    """A point starts at (-2, about 0) and must get to x = 2; a disc at the origin stops it.
+
+    It behaves as the simulator's environments: `reset(seed=…)` fixes the start, `terminated` means
+    success, `truncated` that the time is up. paths: a list of positions per episode so far.
+    """
 
     def __init__(self, max_steps: int = 40):
         self.max_steps, self.paths = max_steps, []
@@ -39,9 +41,10 @@ class ObstacleCourse:
 
 
 class ChunkPolicy:
-    """Plans 20 moves past the disc, executes them all from a queue, then plans anew. Some of its plans lead into the disc.
+    """Plans 20 moves past the disc, executes them all, plans anew; some plans hit the disc.
 
-    As minipi0.robot's Policy: `act(observation)` gives one action, `reset(seed)` empties the queue and fixes the noise.
+    As minipi0.robot's Policy: `act(observation)` gives one action, `reset(seed)` empties the queue
+    and fixes the noise.
     """
 
     def __init__(self):
@@ -88,15 +91,24 @@ def true_outcomes(seeds) -> list[bool]:
 def trials_without_a_failure(answer):
     """The smallest n with 0.95 ** n <= 0.05."""
     if answer == 60:
-        return "that is the rule of three, 3 / n = 5 %, and almost right. Ask for the smallest exact n."
+        return (
+            "that is the rule of three, 3 / n = 5 %, and almost right. Find the smallest exact n."
+        )
     if answer == 58:
         return "0.95 to the power 58 is 5.1 %, just above 5 %."
     if answer in (72, 73):
         return "that is the two-sided interval, 2.5 % on a side. Here all 5 % are on one side."
     if answer in (19, 20):
-        return "20 trials of a 95 % policy have one failure on average, but a row of 20 successes has a chance of 36 %."
+        return (
+            "20 trials of a 95 % policy have one failure on average, but a row of 20 successes has "
+            "a chance of 36 %."
+        )
     if answer != 59:
-        return f"a policy of 95 % has {answer} successes in a row with chance {0.95 ** float(answer):.1%}. It should be at most 5 %, and n no larger than needed."
+        chance = 0.95 ** float(answer)
+        return (
+            f"a policy of 95 % has {answer} successes in a row with chance {chance:.1%}. It should "
+            "be at most 5 %, and n no larger than needed."
+        )
 
 
 @exercise("11.2")
@@ -113,11 +125,20 @@ def best_of(answer):
         if abs(got - n * right) < 0.05 * n:
             return "that is a number of successes. Divide it by n."
         if abs(got - (1 - (1 - p) ** m)) < 1e-6:
-            return "that is the chance that at least one of m single trials succeeds. Take the highest of m scores of n trials."
+            return (
+                "that is the chance that at least one of m single trials succeeds. Take the "
+                "highest of m scores of n trials."
+            )
         if abs(got - 1) < 1e-9 and right < 0.99:
-            return "the best of them is often below 10 of 10. Average the highest score over many repetitions."
+            return (
+                "the best of them is often below 10 of 10. Average the highest score over many "
+                "repetitions."
+            )
         if not abs(got - right) < 0.01:
-            return f"for p = {p:g}, n = {n}, m = {m} you report {got:.3f} on average. Draw m binomial numbers, take the highest, divide by n, average."
+            return (
+                f"for p = {p:g}, n = {n}, m = {m} you report {got:.3f} on average. Draw m binomial "
+                "numbers, take the highest, divide by n, average."
+            )
 
 
 @exercise("11.3")
@@ -137,19 +158,26 @@ def nothing_left_of_the_last_trial(answer):
 
     forward = run(seeds)
     if forward is None or len(forward) != len(seeds):
-        return f"return a list with one outcome per seed: {len(seeds)} seeds, {0 if forward is None else len(forward)} outcomes"
+        count = 0 if forward is None else len(forward)
+        return f"return a list, one outcome per seed: {len(seeds)} seeds, {count} outcomes"
     given = log[1:]  # the first reset is that of the policy's own beginning
     backward = run(seeds[::-1])[::-1]
     if forward != backward:
         seed = next(s for s, a, b in zip(seeds, forward, backward, strict=True) if a != b)
         return (
-            f"seed {seed} ends differently when the seeds come in another order. Something of the trial before is still there: "
-            "what does the policy keep between two calls of act?"
+            f"seed {seed} ends differently when the seeds come in another order. Something of the "
+            "trial before is still there: what does the policy keep between two calls of act?"
         )
     if forward != true_outcomes(seeds):
         if len(set(given)) < len(seeds):
-            return "the queue is empty now, but the noise is the same in every trial. Give each trial noise of its own, by its seed."
-        return "some outcomes are still not those of a fresh policy with the trial's own seed: reset the policy before the first act."
+            return (
+                "the queue is empty now, but the noise is the same in every trial. Give each trial "
+                "noise of its own, by its seed."
+            )
+        return (
+            "some outcomes are still not those of a fresh policy with the trial's own seed: reset "
+            "the policy before the first act."
+        )
 
 
 @exercise("11.4")
@@ -163,10 +191,16 @@ def every_trial_counts(answer):
         return "return two numbers: (successes, trials)"
     right = sum(true_outcomes(seeds))
     if count < len(seeds):
-        return f"{len(seeds)} seeds, but only {count} trials. Which trials are missing: what do they have in common?"
+        return (
+            f"{len(seeds)} seeds, but only {count} trials. Which trials are missing: what do they "
+            "have in common?"
+        )
     if count != len(seeds):
         return f"{len(seeds)} seeds, but {count} trials"
     if successes == count:
         return "now every trial counts as a success, also those whose time ran out."
     if successes != right:
-        return f"{successes} successes of {count}; a fresh policy with each trial's own seed has {right}."
+        return (
+            f"{successes} successes of {count}; a fresh policy with each trial's own seed has "
+            f"{right}."
+        )

@@ -1,4 +1,4 @@
-"""Notebook 11's pictures of luck: intervals, their coverage, what a difference costs, peeking, and the planner's static twin."""
+"""Notebook 11's pictures of luck: intervals, coverage, trials needed, peeking, a plan."""
 
 import numpy as np
 from matplotlib.patches import Circle
@@ -16,7 +16,10 @@ METHODS = {
 
 
 def interval_by_count(n: int, methods: dict):
-    """The interval of every possible number of successes. methods: {name: function (k, n) -> (low, high)}. Returns the figure."""
+    """The interval of every possible number of successes.
+
+    methods: {name: function (k, n) -> (low, high)}. Returns the figure.
+    """
     fig, ax = style.figure(size=(7.2, 3.6))
     for shift, (name, interval) in zip((-0.2, 0, 0.2), methods.items(), strict=False):
         low, high = np.array([interval(k, n) for k in range(n + 1)]).T
@@ -33,7 +36,11 @@ def interval_by_count(n: int, methods: dict):
 
 
 def coverage(rates, exact: dict, simulated: dict, level: float = 0.95):
-    """How often the interval holds the true rate. exact: {n: {name: (R,)}}; simulated: {n: {name: (rates, shares)}}. Returns the figure."""
+    """How often the interval holds the true rate.
+
+    rates: [R]. exact: {n: {name: [R]}}. simulated: {n: {name: (rates, shares)}}.
+    Returns the figure.
+    """
     fig, axes = style.figure(1, len(exact), size=(4.6, 3.5), sharey=True, squeeze=False)
     for ax, (n, curves) in zip(axes[0], exact.items(), strict=True):
         ax.axhline(level, color="black", lw=0.8, ls=":")
@@ -49,7 +56,10 @@ def coverage(rates, exact: dict, simulated: dict, level: float = 0.95):
 
 
 def needed_trials(p1: float, differences, correlations):
-    """Trials per policy over the difference p1 - p2, a curve per correlation, where such policies exist. Returns the figure."""
+    """Trials per policy over the difference p1 - p2, a curve per correlation.
+
+    A curve ends where no two policies are that alike. Returns the figure.
+    """
     fig, ax = style.figure(size=(6.4, 3.8))
     shades = (style.NOISE, style.PATH, style.DATA)
     for rho, colour in zip(correlations, shades, strict=False):
@@ -69,8 +79,12 @@ def needed_trials(p1: float, differences, correlations):
 
 
 def peeking(looks, p_values, false_alarms: dict):
-    """Two equal policies, tested again and again. looks: (L,) trials; p_values: (E, L), an experiment a row, alarmed ones drawn in colour.
-    false_alarms: {rule: share of experiments with an alarm}. Returns the figure."""
+    """Two equal policies, tested again and again.
+
+    looks: int[L], trials so far. p_values: [E, L], an experiment a row; those with an alarm are
+        drawn in colour.
+    false_alarms: {rule: share of experiments with an alarm}. Returns the figure.
+    """
     fig, (left, right) = style.figure(1, 2, size=(4.9, 3.4))
     alarmed = (p_values < 0.05).any(1)
     for p, alarm in zip(p_values, alarmed, strict=True):
@@ -105,7 +119,10 @@ def peeking(looks, p_values, false_alarms: dict):
 
 
 def plan(p1: float, p2: float, n: int, correlation: float = 0.0):
-    """What n trials each of two policies with these rates will show: the twin of widgets.TrialPlanner. Returns the figure."""
+    """What n trials each of two policies with these rates will show. Returns the figure.
+
+    It is the static twin of widgets.TrialPlanner.
+    """
     fig, (left, right) = style.figure(1, 2, size=(4.8, 3.4))
     ahead, level, behind = planning.who_wins(p1, p2, n, correlation)
     for i, (p, colour) in enumerate(((p1, style.FLOW), (p2, style.ONE_STEP))):
@@ -157,7 +174,10 @@ def plan(p1: float, p2: float, n: int, correlation: float = 0.0):
 
 
 def course(paths, outcomes):
-    """Paths of the exercises' point robot round the disc, failures in colour. paths: lists of positions. Returns the figure."""
+    """Paths of the exercises' point robot round the disc, failures in colour.
+
+    paths: lists of positions, one per trial. outcomes: bools. Returns the figure.
+    """
     fig, ax = style.figure(size=(6.4, 2.6))
     ax.add_patch(Circle((0, 0), 0.4, **style.OBSTACLE))
     for path, success in zip(paths, outcomes, strict=True):

@@ -64,7 +64,7 @@ def euler_steps_fallback(start=(1.6, 2.4)):
 
 
 def trial_planner_fallback(p1: float = 0.9, p2: float = 0.8, n: int = 10):
-    """TrialPlanner's picture with ipywidgets.interact: two rates, trials, correlation. Returns interact's function."""
+    """TrialPlanner's picture with ipywidgets.interact. Returns interact's function."""
 
     def draw(p1, p2, n, correlation):
         _show(how_many_trials.plan(p1, p2, n, min(correlation, planning.correlations(p1, p2)[1])))

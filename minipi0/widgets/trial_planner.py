@@ -1,4 +1,4 @@
-"""How many trials: two policies' rates, a number of trials and a correlation; what the trials will show (notebook 11)."""
+"""Plan a comparison: two rates, trials, a correlation, and what they will show (notebook 11)."""
 
 import traitlets
 
@@ -6,13 +6,14 @@ from minipi0.widgets.base import Canvas, browser_code
 
 
 class TrialPlanner(Canvas):
-    """Move two success rates, the trials and the correlation of paired starts: intervals, chances and the trials needed follow.
+    """Move two success rates, the trials and the correlation: what they will show follows.
 
-    `w = TrialPlanner(p1=0.9, p2=0.8, n=10)`; the numbers are those of minipi0/planning.py. Its static twin is
-    plots.how_many_trials.plan.
+    `w = TrialPlanner(p1=0.9, p2=0.8, n=10)`. The numbers are those of minipi0/planning.py. The
+    static twin is plots.how_many_trials.plan.
 
-    Traits, to read and to set: p1, p2 (0.01 to 0.99), n (5 to 1000), correlation (0 to 0.9; where two such policies cannot be that
-    alike, the highest possible one is used). Raises traitlets.TraitError for other values.
+    Traits, to read and to set: p1, p2 (0.01 to 0.99), n (5 to 1000), correlation (0 to 0.9; where
+    two such policies cannot be that alike, the highest possible one is used).
+    Raises traitlets.TraitError for other values.
     """
 
     _esm = browser_code("canvas.js", "binomial.js", "trial_planner.js")
