@@ -88,7 +88,7 @@ def test_traits_take_tensors_and_stay_readable():
 
 def test_the_browser_gets_the_mixtures_of_toys():
     w = FlowField("two_moons")
-    sent = w.mixtures["two_moons"]
+    sent = w.targets["two_moons"]
     rebuilt = toys.GaussianMixture(sent["means"], sent["std"], sent["weights"])
     x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     assert torch.equal(rebuilt.velocity(x, 0.6), toys.two_moons().velocity(x, 0.6))
@@ -176,6 +176,42 @@ def test_static_twins():
         legend = fig.legends[0].get_window_extent()
         assert legend.x0 >= 0 and legend.x1 <= fig.bbox.width
     plt.close("all")
+
+
+def test_a_target_added_to_the_table_is_known_everywhere(monkeypatch):
+    cross = toys.GaussianMixture([[1, 0], [-1, 0], [0, 1], [0, -1]], 0.1)
+    row = targets.Target(cross, "a cross", disc=0.3)
+    monkeypatch.setitem(targets.TARGETS, "cross", row)
+    drawn = []
+    monkeypatch.setattr(fallback, "_show", drawn.append)
+    for w in (FlowField("cross"), EulerSteps("cross")):  # the trait, and what the browser gets
+        assert w.mixture is cross and w.targets["cross"]["label"] == "a cross"
+        assert w.targets["cross"]["disc"] == 0.3 and len(w.targets["cross"]["means"]) == 4
+    assert "dots" in FlowField().targets and "dots" not in EulerSteps().targets
+    for make in (fallback.flow_field_fallback, fallback.euler_steps_fallback):
+        menu = make().widget.children[0]
+        assert ("a cross", "cross") in menu.options
+        menu.value = "cross"  # draws the static twin
+    field, steps = drawn[1].axes[0].patches, drawn[-1].axes[0].patches
+    assert [patch.get_radius() for patch in field] == [0.3] + [0.2] * 4
+    assert [patch.get_radius() for patch in steps] == [0.2] * 4
+    plt.close("all")
+
+
+@needs_chromium
+def test_the_browser_offers_what_the_table_has(monkeypatch):
+    row = targets.Target(toys.GaussianMixture([[1, 0], [-1, 0]], 0.1), "a pair", disc=0.3)
+    monkeypatch.setitem(targets.TARGETS, "pair", row)
+    labels = [target.label for target in targets.TARGETS.values()]
+    with blank_page() as page:
+        for widget, also in ((FlowField("pair"), ["your own dots"]), (EulerSteps("pair"), [])):
+            page.goto("about:blank")
+            mount(page, widget)
+            page.wait_for_function(DRAWN)
+            menu = page.get_by_label("target", exact=True)
+            assert menu.locator("option").all_text_contents() == labels + also
+            assert menu.input_value() == "pair"
+        assert page.errors == []
 
 
 def test_the_obstacle_is_drawn_as_a_disc_by_twin_and_fallback(monkeypatch):
