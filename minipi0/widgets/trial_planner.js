@@ -4,13 +4,13 @@ const percent = (p) => `${Math.round(100 * p)} %`;
 
 export default {
   render({ model, el }) {
-    const view = openView(model, el, { label: "Two success rates, and what n trials of each will show", extent: 1, draw });
+    const view = openView(model, el, { label: "Two success rates, and what n trials of each will show", draw });
     addSlider(view, { trait: "p1", name: "rate of policy 1", min: 0.01, max: 0.99, step: 0.01 });
     addSlider(view, { trait: "p2", name: "rate of policy 2", min: 0.01, max: 0.99, step: 0.01 });
     addSlider(view, { trait: "n", name: "trials each, n", min: LEAST, max: MOST, step: 1, digits: 0 });
     addSlider(view, { trait: "correlation", name: "correlation, same starts", min: 0, max: 0.9, step: 0.05 });
     const fill = addTable(view, [
-      ["policy 1, typical interval", COLOUR.flow], ["policy 2, typical interval", COLOUR.oneStep], ["difference, typical interval", ""],
+      ["policy 1, typical interval", COLOUR.flow], ["policy 2, typical interval", COLOUR.one_step], ["difference, typical interval", ""],
       ["1 ahead / level / 2 ahead", ""], ["chance to find the difference", ""], ["trials each for a chance of 80 %", ""],
       ["the same with other starts", ""],
     ]);
@@ -36,7 +36,7 @@ export default {
       const peak = Math.max(...chances.flat()), width = Math.max((right - left) / n, 2);
       text(`successes in ${n} trials: how likely is each number`, left, 10, "left");
       chances.forEach((chance, i) => {
-        const colour = i ? COLOUR.oneStep : COLOUR.flow, p = i ? p2 : p1, y = base + 30 + 12 * i;
+        const colour = i ? COLOUR.one_step : COLOUR.flow, p = i ? p2 : p1, y = base + 30 + 12 * i;
         ctx.fillStyle = colour; ctx.globalAlpha = 0.55;
         chance.forEach((c, k) => {
           const high = c / peak * (base - top), bar = Math.max(0.44 * Math.min(width, 24), 1);
