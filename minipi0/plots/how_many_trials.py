@@ -1,11 +1,12 @@
-"""Notebook 11's pictures of luck: intervals, coverage, trials needed, peeking, a plan."""
+"""Notebook 11's pictures of luck and of what was measured: intervals, peeking, a plan, success."""
 
 import numpy as np
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, Rectangle
 from matplotlib.ticker import PercentFormatter
 from scipy import stats
 
 from minipi0 import planning
+from minipi0.evaluate import success_interval
 from minipi0.plots import style
 
 METHODS = {
@@ -186,4 +187,91 @@ def course(paths, outcomes):
         ax.plot(*path[-1], "o" if success else "X", color="black", ms=4)
     ax.set(xlim=(-2.2, 3.2), ylim=(-1.3, 1.3), aspect="equal")
     ax.set_title(f"{sum(outcomes)} of {len(outcomes)} arrive (crosses: time over)")
+    return fig
+
+
+def colour_of(name: str) -> str:
+    """The colour of a condition by what its name says."""
+    named = {
+        "noise": style.GAUSSIAN,
+        "regression": style.REGRESSION,
+        "1 step": style.ONE_STEP,
+        "ensemble": style.REGRESSION,
+        "naive": style.ONE_STEP,
+    }
+    return next((colour for key, colour in named.items() if key in name), style.FLOW)
+
+
+def success(outcomes: dict, counts=(10, 100)):
+    """Success rates and exact intervals after the first trials, a panel per count.
+
+    outcomes: {name: bools, one per trial}. Returns the figure.
+    """
+    size = (4.4, 0.36 * len(outcomes) + 1.0)
+    fig, axes = style.figure(1, len(counts), size=size, sharey=True, squeeze=False)
+    for ax, n in zip(axes[0], counts, strict=True):
+        for row, (name, happened) in enumerate(outcomes.items()):
+            rate, low, high = success_interval(sum(happened[:n]), len(happened[:n]), "exact")
+            ax.plot([low, high], [row, row], color=colour_of(name), lw=4, alpha=0.5)
+            ax.plot(rate, row, "o", color=colour_of(name), ms=7)
+        ax.set(yticks=range(len(outcomes)), yticklabels=list(outcomes), xlim=(-0.02, 1.02))
+        ax.set(title=f"first {n} trials" if n < max(counts) else f"{n} trials")
+        ax.set(xlabel="success rate, exact 95 % interval")
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0, 0].invert_yaxis()
+    return fig
+
+
+def curves(lines: dict, xlabel: str, title: str = ""):
+    """Success over an option, with exact intervals.
+
+    lines: {name: {value of the option: bools, one per trial}}. Returns the figure.
+    """
+    fig, ax = style.figure(size=(5.6, 3.2))
+    for name, points in lines.items():
+        found = [success_interval(sum(h), len(h), "exact") for h in points.values()]
+        rate, low, high = np.array(found).T
+        error = [rate - low, high - rate]
+        colour = colour_of(name)
+        ax.errorbar(list(points), rate, error, fmt="o-", color=colour, capsize=3, label=name)
+    ax.set(xlabel=xlabel, ylabel="success rate", ylim=(-0.02, 1.02), title=title)
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if len(lines) > 1:
+        ax.legend(fontsize=9)
+    return fig
+
+
+def hand_paths(panels: dict, centre, half):
+    """The hand's paths at the wall from above, failures in colour.
+
+    panels: {title: (paths, each [T, 2] in metres, bools)}. centre, half: of the wall, in metres.
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(2.3, 2.9), sharey=True, squeeze=False)
+    for ax, (title, (paths, outcomes)) in zip(axes[0], panels.items(), strict=True):
+        corner = np.subtract(centre[:2], half[:2])
+        ax.add_patch(Rectangle(corner, 2 * half[0], 2 * half[1], **style.OBSTACLE))
+        for path, fine in zip(paths, outcomes, strict=True):
+            ax.plot(*path.T, color=style.FLOW if fine else style.REGRESSION, lw=1, alpha=0.75)
+        ax.set(xlim=(-0.26, 0.26), aspect="equal", xlabel="m", xticks=(-0.2, 0, 0.2))
+        ax.set_title(f"{title}\n{sum(outcomes)} of {len(outcomes)} succeed", fontsize=9)
+    axes[0, 0].set_ylabel("m ahead")
+    return fig
+
+
+def against_success(panels: dict, rates, intervals, steps):
+    """Checkpoints of a training: success over each measure.
+
+    panels: {xlabel: values [C]}. rates: [C]. intervals: (low [C], high [C]). steps: [C], of
+    training, written beside the dots. Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(4.2, 3.4), sharey=True, squeeze=False)
+    error = [np.subtract(rates, intervals[0]), np.subtract(intervals[1], rates)]
+    for ax, (xlabel, values) in zip(axes[0], panels.items(), strict=True):
+        ax.errorbar(values, rates, error, fmt="o", color=style.FLOW, ecolor=style.NOISE, capsize=2)
+        for x, y, step in zip(values, rates, steps, strict=True):
+            ax.annotate(f"{step:,}", (x, y), (5, -10), textcoords="offset points", fontsize=8)
+        ax.set(xlabel=xlabel)
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0, 0].set(ylabel="success rate", ylim=(-0.02, 1.02))
     return fig

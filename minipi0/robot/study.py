@@ -14,6 +14,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from minipi0 import data
 from minipi0.baselines import GaussianRegression, Regression, residuals
 from minipi0.checkpoint import write_atomically
@@ -21,7 +23,7 @@ from minipi0.data.sources import cache_folder
 from minipi0.evaluate import spread
 from minipi0.robot import recipes, trials
 from minipi0.robot.policy import Policy
-from minipi0.robot.rollout import Trial
+from minipi0.robot.rollout import Trial, rollout
 
 RESULTS = Path(__file__).parent / "results" / "how_many_trials.json"
 SEED = 11  # of the scenes: 1,100,000 … 1,100,099, which no demonstration has
@@ -33,13 +35,14 @@ class Condition:
     """A carried checkpoint and one way to use it.
 
     checkpoint: its folder's name. options: of `trials.Setting`. gaussian: noise of the residuals'
-    covariance around a regression.
+    covariance around a regression. paths: of how many trials the hand's path is kept.
     """
 
     checkpoint: str
     options: dict
     tasks: tuple[str, ...] = ("Wall",)
     gaussian: bool = False
+    paths: int = 0
 
     @property
     def folder(self) -> Path:
@@ -65,17 +68,21 @@ class GaussianSetting(trials.Setting):
 
 def conditions() -> dict[str, Condition]:
     """Every condition by its name, the most wanted first."""
-    found = {f"wall: flow, {n} steps": Condition("wall", {"steps": n}) for n in (10, 1)}
-    found["wall: regression"] = Condition("wall_regression", {"steps": 1})
-    found["wall: regression + noise"] = Condition("wall_regression", {"steps": 1}, gaussian=True)
-    found |= {f"wall: flow, {n} steps": Condition("wall", {"steps": n}) for n in (2, 5, 20)}
-    found["wall: ensemble"] = Condition("wall", {"execute": 1, "ensemble": 0.01})
-    found |= {f"wall: execute {k}": Condition("wall", {"execute": k}) for k in (1, 4, 16)}
-    for d in (4, 8):
-        found[f"wall: delay {d}"] = Condition("wall", {"delay": d})
-        found[f"wall: delay {d}, real-time"] = Condition("wall", {"delay": d, "real_time": True})
-    found["wall: delay 0, real-time"] = Condition("wall", {"real_time": True})
-    return found
+    one = {"steps": 1}
+    return {
+        "flow, 10 steps": Condition("wall", {"steps": 10}, paths=20),
+        "flow, 1 step": Condition("wall", one, paths=20),
+        "regression": Condition("wall_regression", one, paths=20),
+        "regression + noise": Condition("wall_regression", one, gaussian=True, paths=20),
+        **{f"flow, {n} steps": Condition("wall", {"steps": n}) for n in (2, 5, 20)},
+        "ensemble": Condition("wall", {"execute": 1, "ensemble": 0.01}, paths=20),
+        **{f"execute {k}": Condition("wall", {"execute": k}) for k in (1, 4, 16)},
+        **{f"delay {d}": Condition("wall", {"delay": d}) for d in (4, 8)},
+        **{
+            f"delay {d}, real-time": Condition("wall", {"delay": d, "real_time": True})
+            for d in (4, 8, 0)
+        },
+    }
 
 
 def measure(name: str, condition: Condition, count: int, workers: int = 1) -> list[Trial]:
@@ -90,18 +97,40 @@ def measure(name: str, condition: Condition, count: int, workers: int = 1) -> li
     print(name, flush=True)
     found = trials.run(setting, list(condition.tasks), count, SEED, out=out, workers=workers)
     entry = asdict(condition) | {"sha256": condition.weights(), "options": options}
-    by_task = {task: [t for t in found if t.task == task] for task in dict.fromkeys(t.task for t in found)}
-    rows = {
-        task: [[int(getattr(t, column)) for column in COLUMNS] for t in of_task]
-        for task, of_task in by_task.items()
-    }
-    _pack(name, entry | {"trials": rows})
+    entry["trials"] = {}
+    for t in found:
+        row = [int(getattr(t, column)) for column in COLUMNS]
+        entry["trials"].setdefault(t.task, []).append(row)
+    if condition.paths:
+        known = packed.get("hand") if packed.get("options") == entry["options"] else None
+        entry["hand"] = known or _hand_paths(condition, setting)
+    _pack(name, entry)
+    return found
+
+
+def _hand_paths(condition: Condition, setting: trials.Setting) -> list:
+    """The hand's x and y in millimetres at every frame of the first trials of the first task."""
+    policy, task = setting.policy(), condition.tasks[0]
+    env, found = setting.make(task, policy.config.vision.image_size), []
+    for i in range(condition.paths):
+        trial = rollout(env, policy, trials.APART * SEED + i, task=task, record=True)
+        found.append(np.round(1000 * trial.recording.states[:, :2]).astype(int).tolist())
+    env.close()
     return found
 
 
 def load() -> dict[str, list[Trial]]:
     """Every measured trial, by the condition's name. Raises FileNotFoundError where none is."""
     return {name: _unpack(entry) for name, entry in _packed(missing_ok=False).items()}
+
+
+def paths() -> dict[str, list[np.ndarray]]:
+    """Where the hand went, x and y in metres, [T, 2] per trial, of the conditions that keep it."""
+    return {
+        name: [np.array(path) / 1000 for path in entry["hand"]]
+        for name, entry in _packed(missing_ok=False).items()
+        if "hand" in entry
+    }
 
 
 def with_noise(folder: Path) -> Path:

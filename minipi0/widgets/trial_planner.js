@@ -20,7 +20,7 @@ export default {
       const { ctx, size, ink } = view;
       const [p1, p2, n] = ["p1", "p2", "n"].map((name) => model.get(name));
       const highest = highestCorrelation(p1, p2), rho = Math.min(model.get("correlation"), highest);
-      const left = 34, right = size - 12, across = (share) => left + share * (right - left);
+      const left = 42, right = size - 22, across = (share) => left + share * (right - left);
       const line = (points, colour, width = 2, dash = []) => {
         Object.assign(ctx, { strokeStyle: colour, lineWidth: width });
         ctx.setLineDash(dash); ctx.beginPath(); for (const point of points) ctx.lineTo(...point); ctx.stroke(); ctx.setLineDash([]);
@@ -47,10 +47,10 @@ export default {
         ctx.fillStyle = colour; ctx.beginPath(); ctx.arc(across(p), y, 5, 0, 2 * Math.PI); ctx.fill();
       });
       line([[left, base], [right, base]], ink, 1);
-      for (const share of [0, 0.25, 0.5, 0.75, 1]) text(percent(share), across(share) - (share === 1 ? 8 : 0), base + 12);
+      for (const share of [0, 0.25, 0.5, 0.75, 1]) text(percent(share), across(share), base + 12);
 
       // below: power over n, on a logarithmic axis
-      const floor = size - 34, ceiling = 0.56 * size, up = (chance) => floor - chance * (floor - ceiling);
+      const floor = size - 40, ceiling = 0.56 * size, up = (chance) => floor - chance * (floor - ceiling);
       const along = (n) => across(Math.log(n / LEAST) / Math.log(MOST / LEAST));
       const counts = Array.from({ length: 81 }, (_, i) => LEAST * (MOST / LEAST) ** (i / 80));
       text("chance to find the difference, over trials each", left, ceiling - 16, "left");
@@ -58,7 +58,7 @@ export default {
         ctx.globalAlpha = 0.3; line([[left, up(chance)], [right, up(chance)]], ink, 1, chance === 0.8 ? [4, 4] : []); ctx.globalAlpha = 1;
         text(percent(chance).replace(" ", ""), left - 4, up(chance), "right");
       }
-      for (const count of [5, 10, 20, 50, 100, 200, 500, 1000]) text(`${count}`, along(count) - (count === 1000 ? 8 : 0), floor + 12);
+      for (const count of [5, 10, 20, 50, 100, 200, 500, 1000]) text(`${count}`, along(count), floor + 12);
       line(counts.map((c) => [along(c), up(power(p1, p2, c, 0))]), COLOUR.noise, 2, [6, 4]);
       line(counts.map((c) => [along(c), up(power(p1, p2, c, rho))]), COLOUR.data, 3);
       const found = power(p1, p2, n, rho);
