@@ -30,6 +30,7 @@ ROOMS = {
     "robot": {
         "baselines",
         "checkpoint",
+        "config",
         "data",
         "evaluate",
         "flow",
@@ -37,12 +38,13 @@ ROOMS = {
         "observation",
         "pi0",
         "prompt",
+        "train",
     },
     "baselines": {"flow", "checkpoint", "config", "gemma", "observation", "pi0"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": ["sources", "lerobot", "writer", "frames", "chunks"],
+    "data": ["sources", "lerobot", "writer", "frames", "chunks", "problems", "report", "neighbours"],
     "checkpoint": ["files", "layouts", "sizes", "statistics", "about", "store", "run"],
     "toys": ["targets", "network"],
 }

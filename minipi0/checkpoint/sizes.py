@@ -57,7 +57,7 @@ def sizes_from_config(values: dict) -> dict:
     for variant in (vlm, action_expert):
         if variant not in VARIANTS:
             raise ValueError(
-                f"it asks for the variant {variant!r}, of which only {sorted(VARIANTS)} are known: "
+                f"it names the variant {variant!r}, of which only {sorted(VARIANTS)} are known: "
                 "pass config=Pi0Config(...)"
             )
     action_dim = values.get("max_action_dim", values.get("action_dim", 32))

@@ -124,7 +124,7 @@ class GaussianMixture:
         return int((self.occupancy(x) >= self.weights / 4).sum())
 
     def _components(self, x: Tensor, tau: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """Per component: posterior share (B, K), velocity (B, K, D); variance per dim, () or (B,)."""
+        """Per component: posterior share (B, K), velocity (B, K, D), variance per dim."""
         tau, variance, offset = self._offsets(x, tau)
         log_density = -(offset**2).sum(-1) / (2 * variance[..., None])  # but for a constant
         share = torch.softmax(self.weights.to(x.device).log() + log_density, dim=1)

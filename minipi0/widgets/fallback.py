@@ -23,7 +23,7 @@ def straight_line_fallback(noise=(-2.0, -1.0), action=(1.5, 2.0)):
     return ipywidgets.interact(draw, tau=_tau(0.4))
 
 
-def flow_field_fallback(network=None, n_particles: int = 300):
+def flow_field_fallback(network=None):
     """FlowField's picture with ipywidgets.interact: choose target, tau and number of Euler steps.
 
     network: a velocity(x, tau) to show beside the exact field, as for flow.euler
@@ -34,7 +34,7 @@ def flow_field_fallback(network=None, n_particles: int = 300):
     def draw(target, field, tau, euler_steps):
         mixture, _, disc = TARGETS[target]
         velocity = network if field == "network" else mixture
-        _show(flow_field.flow_field(velocity, [tau], euler_steps, n_particles, mixture, disc))
+        _show(flow_field.flow_field(velocity, [tau], euler_steps, 300, mixture, disc))
 
     fields = ["exact"] if network is None else ["exact", "network"]
     sliders = dict(tau=_tau(0.5), euler_steps=_steps(10))
