@@ -12,6 +12,7 @@ from scipy import stats
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
+from browser import blank_page, mount, needs_chromium  # noqa: E402
 from traitlets import TraitError  # noqa: E402
 
 from minipi0 import planning  # noqa: E402
@@ -112,3 +113,25 @@ def test_twin_and_fallback_draw_the_same_plan(monkeypatch):
     assert drawn[-1].axes[0].get_title() == twin.axes[0].get_title()
     assert drawn[-1].axes[1].get_title() == twin.axes[1].get_title()
     plt.close("all")
+
+
+@needs_chromium
+def test_in_the_browser_every_slider_changes_picture_and_numbers():
+    with blank_page() as page:
+        mount(page, TrialPlanner(p1=0.9, p2=0.8, n=10, correlation=0.6))
+        numbers = lambda: page.locator("td + td").all_inner_texts()  # noqa: E731
+        shown = numbers()
+        assert shown[2] == "10 ± 20 points" and shown[6] == "202"
+        for slider in page.locator("input[type=range]").all():
+            before = page.evaluate("picture()"), numbers()
+            slider.press("ArrowLeft")
+            page.wait_for_function("before => picture() !== before", arg=before[0])
+            assert numbers() != before[1]
+        page.evaluate("model.set('p2', 0.3)")
+        page.wait_for_function("root.textContent.includes('correlate by')")
+        page.evaluate("model.set('p2', model.get('p1'))")
+        page.wait_for_function("root.textContent.includes('no number finds what is not there')")
+        page.evaluate("model.set('n', 1000)")
+        page.evaluate("cleanUp()")
+        assert page.evaluate("[model.listeners(), root.childNodes.length]") == [0, 0]
+        assert page.errors == []
