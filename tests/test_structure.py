@@ -19,6 +19,7 @@ ROOMS = {
     "prompt": set(),
     "compiled": set(),
     "evaluate": {"robot"},  # its command line alone
+    "planning": set(),
     "normalise": set(),
     "toys": {"flow"},
     "gemma": {"config"},

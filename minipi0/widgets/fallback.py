@@ -4,7 +4,8 @@ import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
 
-from minipi0.plots import flow_field
+from minipi0 import planning
+from minipi0.plots import flow_field, how_many_trials
 from minipi0.widgets.targets import TARGETS
 
 STYLE = {"description_width": "110px"}
@@ -50,6 +51,26 @@ def euler_steps_fallback(start=(1.6, 2.4)):
         _show(flow_field.euler_steps(TARGETS[target].mixture, start, [steps]))
 
     return ipywidgets.interact(draw, target=_targets(), steps=_steps(4))
+
+
+def trial_planner_fallback(p1: float = 0.9, p2: float = 0.8, n: int = 10):
+    """TrialPlanner's picture with ipywidgets.interact. Returns interact's function."""
+
+    def draw(p1, p2, n, correlation):
+        _show(how_many_trials.plan(p1, p2, n, min(correlation, planning.correlations(p1, p2)[1])))
+
+    def share(value, high, name):
+        return ipywidgets.FloatSlider(
+            value, min=0.0, max=high, step=0.01, description=name, style=STYLE
+        )
+
+    return ipywidgets.interact(
+        draw,
+        p1=share(p1, 0.99, "rate of policy 1"),
+        p2=share(p2, 0.99, "rate of policy 2"),
+        n=ipywidgets.IntSlider(n, min=5, max=1000, description="trials each, n", style=STYLE),
+        correlation=share(0.0, 0.9, "correlation"),
+    )
 
 
 def _show(fig) -> None:
