@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from minipi0.robot import simulator as sim
+from minipi0.robot import two_ways as sim
 
 LENGTH = 80
 
@@ -82,7 +82,7 @@ def test_the_carried_set_is_small_and_says_where_it_comes_from(carried):
     card = (sim.CARRIED / "README.md").read_text()
     assert (
         "MIT License, Copyright (c) 2019 Meta-World Team" in card
-        and "python -m minipi0.robot.simulator" in card
+        and "python -m minipi0.robot.two_ways" in card
     )
     assert (
         carried.info["codebase_version"],
@@ -157,7 +157,7 @@ def test_its_pictures_show_the_puck(first_pictures):
 
 
 def test_the_package_does_not_need_the_simulator():
-    code = "import sys; sys.modules['metaworld'] = sys.modules['mujoco'] = None; from minipi0.robot import simulator as sim; sim.make_env()"
+    code = "import sys; sys.modules['metaworld'] = sys.modules['mujoco'] = None; from minipi0.robot import two_ways as sim; sim.make_env()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (
         "ImportError: the simulator needs Meta-World: pip install -r requirements.txt"
