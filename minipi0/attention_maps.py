@@ -1,4 +1,4 @@
-"""What attention looked at: record the softmax weights of every layer while a model runs."""
+"""What attention attended to: record the softmax weights of every layer while a model runs."""
 
 from contextlib import contextmanager
 
@@ -10,22 +10,21 @@ from minipi0 import gemma
 
 @contextmanager
 def record():
-    """Inside this block every call of `gemma.attend` also appends its weights, (B, N, Tq, Tk) float32, to the list that it yields.
+    """Inside this block, every call of `gemma.attend` also appends its weights to a list.
 
-    Slow and large, since nothing is fused: meant for pictures. A `Pi0.velocity` gives depth - 1 maps of the prefix (its last layer
-    asks nothing), then depth maps of the suffix over prefix and suffix.
+    It is slow and large, since nothing is fused: meant for pictures.
+    Yields the list of float32[B, N, Tq, Tk]. `Pi0.velocity` gives depth - 1 maps of the prefix (its
+    last layer computes keys and values alone), then depth maps of the suffix over both.
     """
     maps: list[Tensor] = []
     fused = gemma.attend
 
-    def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        group = q.shape[1] // k.shape[1]
-        keys = k.repeat_interleave(group, dim=1)
-        scores = (q @ keys.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + bias[
-            :, :, ::group
-        ].float()
-        maps.append(torch.softmax(scores, dim=-1).detach())
-        return fused(q, k, v, bias)
+    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        keys = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
+        scores = (q @ keys.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+        lowest = torch.finfo(scores.dtype).min  # not -inf: a padded query's row would be NaN
+        maps.append(scores.masked_fill(~mask[:, None], lowest).softmax(dim=-1).detach())
+        return fused(q, k, v, mask)
 
     gemma.attend = attend
     try:

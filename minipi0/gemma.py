@@ -1,14 +1,16 @@
-"""Gemma layers, and how two experts of different width share one attention (pi0, Sec. IV and appendix B).
+"""Gemma layers, and how two experts of different width share one attention (pi0, Sec. IV, app. B).
 
-An *expert* is a stack of Gemma layers with weights of its own. Each token belongs to one expert for its whole way: images and text to
-the VLM, state and actions to the action expert (a mixture of experts, but routed by the kind of token, not by a learned router).
-The experts meet in one place only: in every layer there is ONE attention, over the keys and values of all tokens.
+An *expert* is a stack of Gemma layers with weights of its own. Every token belongs to one expert,
+in all layers: images and text to the VLM, state and actions to the action expert. (This is a
+mixture of experts, but routed by the kind of token, not by a learned router.) The experts meet in
+one place only: in every layer there is ONE attention, over the keys and values of all tokens.
 
-The prefix (VLM) never looks at the suffix (action expert), so this one attention can be computed in two calls without changing a number:
-first the prefix's rows of the mask, then the suffix's. That is why the prefix's keys and values can be cached while the actions are
-integrated over ten steps, and why training and sampling run the same two functions. Notebook 05 computes it in one piece, as a check.
+The prefix (VLM) never attends to the suffix (action expert). So the one attention can be computed
+in two calls without changing a number: first the prefix's queries, then the suffix's. That is why
+the prefix's keys and values can be cached while the actions are integrated over ten steps, and why
+training and sampling run the same two functions. Notebook 05 computes it in one piece, as a check.
 
-Axes: B batch, T tokens (P prefix, S suffix), W an expert's width, N heads, K kv heads, G = N / K, E head_dim.
+Axes: B batch, T tokens (P prefix, S suffix), W an expert's width, N heads, K kv heads, E head_dim.
 """
 
 import torch
@@ -18,17 +20,17 @@ from torch.utils.checkpoint import checkpoint
 
 from minipi0.config import ExpertConfig
 
-Cache = list[tuple[Tensor, Tensor]]  # per layer: rotated keys, and values, (B, K, T, E) each
-Table = tuple[Tensor, Tensor]  # cosines and sines of the positions' angles
+Cache = list[tuple[Tensor, Tensor]]  # per layer: rotated keys, and values, [B, K, T, E] each
+Table = tuple[Tensor, Tensor]  # cosines and sines of the positions' angles, [B, 1, T, E] each
 
 
 def widened(x: Tensor) -> Tensor:
-    """In float32 at least: bf16 is too coarse for a norm or an angle."""
+    """x in float32 at least: bf16 is too coarse for a norm or an angle."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) * (1 + w), in float32. Gemma stores w around 0, so a fresh norm scales by one."""
+    """x / rms(x) * (1 + w), in float32. Gemma stores w around 0: a fresh norm scales by one."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -38,57 +40,54 @@ class RMSNorm(nn.Module):
         nn.init.zeros_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(
-            widened(x), self.weight.shape, 1 + widened(self.weight), eps=1e-6
-        ).type_as(x)
+        scale = 1 + widened(self.weight)
+        return F.rms_norm(widened(x), scale.shape, scale, eps=1e-6).type_as(x)
 
 
 def rotary_table(positions: Tensor, head_dim: int) -> Table:
-    """Cosine and signed sine of position * 10000^(-2i / head_dim). positions: (B, T). Returns two (B, 1, T, E), float32."""
-    frequency = 1 / 1e4 ** (
-        torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
-    )
+    """Cosine and signed sine of the angles position * 10000^(-2i / head_dim).
+
+    positions: int[B, T]. Returns two float32[B, 1, T, E].
+    """
+    i = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
+    frequency = 1 / 1e4 ** (i / head_dim)
     angle = positions[:, None, :, None].float() * frequency  # (B, 1, T, E/2)
-    return torch.cat([angle.cos(), angle.cos()], dim=-1), torch.cat(
-        [-angle.sin(), angle.sin()], dim=-1
-    )
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x: Tensor, table: Table) -> Tensor:
-    """Rotary position embedding: turn each pair (x_i, x_{i + E/2}) of x (B, N, T, E) by its position's angle, in float32.
+    """Rotary position embedding (RoPE): turn each pair (x_i, x_{i + E/2}) by its position's angle.
 
-    (a, b) becomes (a cos - b sin, b cos + a sin): x times cosine, plus x with its halves swapped times the signed sine.
+    (a, b) becomes (a cos - b sin, b cos + a sin): x times cosine, plus x with its halves swapped
+    times the signed sine. The dot product of a query and a key then depends on the difference of
+    their positions alone.
+
+    x: [B, N, T, E], computed in float32.
     """
     cos, sin = table
     wide = widened(x)
-    return torch.addcmul(wide * cos, wide.roll(x.shape[-1] // 2, dims=-1), sin).type_as(x)
+    swapped = wide.roll(x.shape[-1] // 2, dims=-1)
+    return torch.addcmul(wide * cos, swapped, sin).type_as(x)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Softmax attention with grouped kv heads. q: (B, N, Tq, E), k and v: (B, K, Tk, E), bias: (B, 1, Tq * G, Tk). Returns (B, Tq, N * E).
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Softmax attention, in which N / K query heads share a key and value head.
 
-    The G = N / K query heads that share a kv head ask it independently of each other, just as G tokens would: so they become rows.
+    q: [B, N, Tq, E]; k, v: [B, K, Tk, E].
+    mask: bool[B, Tq, Tk], True where query i may attend to key j. A query that may attend to
+        nothing gets zeros.
+    Returns [B, Tq, N * E].
     """
-    rows = q.unflatten(1, (k.shape[1], -1)).transpose(2, 3).flatten(2, 3)  # (B, K, Tq * G, E)
-    out = F.scaled_dot_product_attention(rows, k, v, attn_mask=bias).unflatten(
-        2, (q.shape[2], -1)
-    )  # (B, K, Tq, G, E)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None], enable_gqa=True)
     return out.transpose(1, 2).flatten(2)
 
 
-def attention_bias(allowed: Tensor, dtype: torch.dtype, group: int) -> Tensor:
-    """(B, Tq, Tk) bool, True where a query may look, as numbers added to the scores: (B, 1, Tq * G, Tk), 0 or very negative.
-
-    Not -inf: a padded query may look nowhere, and softmax over nothing but -inf is NaN.
-    """
-    bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(
-        ~allowed, torch.finfo(dtype).min / 2
-    )
-    return bias.repeat_interleave(group, dim=1)[:, None]
-
-
 class Layer(nn.Module):
-    """One Gemma layer of one expert, cut in two where the experts' tokens meet: `project` before the joint attention, `finish` after it."""
+    """One Gemma layer of one expert, cut in two where the experts' tokens meet.
+
+    `project` comes before the joint attention, `finish` after it.
+    """
 
     def __init__(self, config: ExpertConfig):
         super().__init__()
@@ -96,9 +95,7 @@ class Layer(nn.Module):
         self.heads = (n, k)
         self.head_dim = e
         self.attention_norm = RMSNorm(config.width)
-        self.qkv = nn.Linear(
-            config.width, (n + 2 * k) * e, bias=False
-        )  # queries, keys, values in one product
+        self.qkv = nn.Linear(config.width, (n + 2 * k) * e, bias=False)  # one product for all three
         self.attention_out = nn.Linear(n * e, config.width, bias=False)
         self.mlp_norm = RMSNorm(config.width)
         self.gate = nn.Linear(config.width, config.mlp_dim, bias=False)
@@ -106,31 +103,34 @@ class Layer(nn.Module):
         self.down = nn.Linear(config.mlp_dim, config.width, bias=False)
 
     def project(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor, Tensor]:
-        """x: (B, T, W). Returns queries (B, N, T, E), keys and values (B, K, T, E); queries and keys rotated."""
+        """Queries, keys and values of every token; queries and keys are rotated.
+
+        x: [B, T, W]. Returns q [B, N, T, E], k and v [B, K, T, E].
+        """
         n, k = self.heads
-        qkv = (
-            self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        )  # (B, N + 2K, T, E)
+        qkv = self._heads(self.qkv(self.attention_norm(x)))  # (B, N + 2K, T, E)
         qk, v = qkv.split((n + k, k), dim=1)
         q, k = rotate(qk, table).split((n, k), dim=1)
         return q, k, v
 
     def project_kv(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor]:
-        """Keys and values alone, where nobody will read what these tokens' queries would find."""
+        """Keys and values alone, for tokens whose own output is not needed."""
         weight = self.qkv.weight[self.heads[0] * self.head_dim :]
-        k, v = (
-            F.linear(self.attention_norm(x), weight)
-            .unflatten(-1, (-1, self.head_dim))
-            .transpose(1, 2)
-            .chunk(2, dim=1)
-        )
+        k, v = self._heads(F.linear(self.attention_norm(x), weight)).chunk(2, dim=1)
         return rotate(k, table), v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Residual, then the GeGLU MLP with its own residual. x: (B, T, W), attended: (B, T, N * E). Returns (B, T, W)."""
+        """The attention's output projection and the GeGLU MLP, each with a residual connection.
+
+        x: [B, T, W]; attended: [B, T, N * E]. Returns [B, T, W].
+        """
         x = x + self.attention_out(attended)
         normed = self.mlp_norm(x)
         return x + self.down(F.gelu(self.gate(normed), approximate="tanh") * self.up(normed))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """[B, T, heads * E] as [B, heads, T, E]."""
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
 
 class Expert(nn.Module):
@@ -143,7 +143,8 @@ class Expert(nn.Module):
 
 
 class TwoExperts(nn.Module):
-    """The VLM expert reads the prefix; the action expert reads the suffix and, in every layer, the prefix's keys and values.
+    """The VLM expert reads the prefix. The action expert reads the suffix and, in every layer, the
+    prefix's keys and values.
 
     Raises ValueError for experts that cannot share an attention.
     """
@@ -154,42 +155,43 @@ class TwoExperts(nn.Module):
             ours, theirs = getattr(vlm, name), getattr(action, name)
             if ours != theirs:
                 raise ValueError(
-                    f"the experts attend jointly, but {name} is {ours} in the VLM and {theirs} in the action expert"
+                    f"the experts attend jointly, but {name} is {ours} in the VLM "
+                    f"and {theirs} in the action expert"
                 )
         self.vlm, self.action = Expert(vlm), Expert(action)
-        self.head_dim, self.group = vlm.head_dim, vlm.num_heads // vlm.num_kv_heads
-        self.checkpointing = False  # True: recompute each layer in the backward pass instead of storing what it computed
+        self.head_dim = vlm.head_dim
+        self.checkpointing = False  # True: the backward pass recomputes each layer, to save memory
 
     def prefix(
-        self, x: Tensor, allowed: Tensor, positions: Tensor, output: bool = False
+        self, x: Tensor, mask: Tensor, positions: Tensor, output: bool = False
     ) -> tuple[Tensor | None, Cache]:
         """The VLM alone over the prefix: once per observation, whatever the number of Euler steps.
 
-        x: (B, P, W_vlm); allowed: (B, P, P) bool, rows are queries; positions: (B, P). Returns every layer's keys and values, and only
-        with output=True the normed output (B, P, W_vlm): pi0 never reads it, so the last layer stops at its keys and values.
+        x: [B, P, W_vlm]; mask: bool[B, P, P] as in `attend`; positions: int[B, P].
+        Returns keys and values of every layer. pi0 never uses the prefix's output; output=True
+        computes it too, [B, P, W_vlm], normed.
         """
-        bias, table = (
-            attention_bias(allowed, x.dtype, self.group),
-            rotary_table(positions, self.head_dim),
-        )
+        table = rotary_table(positions, self.head_dim)
         cache: Cache = []
-        for layer in self.vlm.layers[:-1]:
-            x, *kv = self._run(prefix_layer, layer, x, bias, table)
+        *layers, last = self.vlm.layers
+        for layer in layers:
+            x, *kv = self._run(prefix_layer, layer, x, mask, table)
             cache.append(tuple(kv))
-        last = self.vlm.layers[-1]
         if output:
-            x, *kv = self._run(prefix_layer, last, x, bias, table)
+            x, *kv = self._run(prefix_layer, last, x, mask, table)
             return self.vlm.norm(x), [*cache, tuple(kv)]
         return None, [*cache, last.project_kv(x, table)]
 
-    def suffix(self, x: Tensor, bias: Tensor, table: Table, cache: Cache) -> Tensor:
-        """The action expert over the suffix, looking at the cached prefix too. The cache is read, never extended.
+    def suffix(self, x: Tensor, mask: Tensor, table: Table, cache: Cache) -> Tensor:
+        """The action expert over the suffix. It attends to the cached prefix too.
 
-        x: (B, S, W_action); bias: (B, 1, S * G, P + S) from `attention_bias` and table, the suffix positions' `rotary_table`, are the same
-        in every Euler step, so the caller computes them once. Returns (B, S, W_action), normed.
+        The cache is read, never extended.
+
+        x: [B, S, W_action]; mask: bool[B, S, P + S]; table: the suffix positions' `rotary_table`.
+        Returns [B, S, W_action], normed.
         """
         for layer, (prefix_k, prefix_v) in zip(self.action.layers, cache, strict=True):
-            x = self._run(suffix_layer, layer, x, bias, table, prefix_k, prefix_v)
+            x = self._run(suffix_layer, layer, x, mask, table, prefix_k, prefix_v)
         return self.action.norm(x)
 
     def _run(self, function, *args):
@@ -199,17 +201,17 @@ class TwoExperts(nn.Module):
 
 
 def prefix_layer(
-    layer: Layer, x: Tensor, bias: Tensor, table: Table
+    layer: Layer, x: Tensor, mask: Tensor, table: Table
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One VLM layer. Returns its output and the keys and values that the action expert will read."""
+    """One VLM layer: its output, and the keys and values that the action expert will read."""
     q, k, v = layer.project(x, table)
-    return layer.finish(x, attend(q, k, v, bias)), k, v
+    return layer.finish(x, attend(q, k, v, mask)), k, v
 
 
 def suffix_layer(
-    layer: Layer, x: Tensor, bias: Tensor, table: Table, prefix_k: Tensor, prefix_v: Tensor
+    layer: Layer, x: Tensor, mask: Tensor, table: Table, prefix_k: Tensor, prefix_v: Tensor
 ) -> Tensor:
-    """One layer of the action expert: its own queries over the keys and values of both experts, prefix first."""
+    """One layer of the action expert: its queries, the keys and values of both, prefix first."""
     q, k, v = layer.project(x, table)
     k, v = torch.cat([prefix_k, k], dim=2), torch.cat([prefix_v, v], dim=2)
-    return layer.finish(x, attend(q, k, v, bias))
+    return layer.finish(x, attend(q, k, v, mask))

@@ -8,7 +8,7 @@ import reference as ref
 import torch
 
 from minipi0 import ExpertConfig, attention_maps, gemma
-from minipi0.gemma import Layer, RMSNorm, TwoExperts, attend, attention_bias, rotary_table, rotate
+from minipi0.gemma import Layer, RMSNorm, TwoExperts, attend, rotary_table, rotate
 
 B, P, S = 2, 5, 4
 SIZES = dict(depth=3, num_heads=4, num_kv_heads=2, head_dim=8)
@@ -41,9 +41,7 @@ def run(model: TwoExperts, prefix, suffix, allowed, positions):
     p = prefix.shape[1]
     out, cache = model.prefix(prefix, allowed[:, :p, :p], positions[:, :p], output=True)
     table = rotary_table(positions[:, p:], model.head_dim)
-    return out, model.suffix(
-        suffix, attention_bias(allowed[:, p:], suffix.dtype, model.group), table, cache
-    )
+    return out, model.suffix(suffix, allowed[:, p:], table, cache)
 
 
 # ---------------------------------------------------------------- the two experts
@@ -90,11 +88,8 @@ def test_the_cache_does_not_grow():
     model, (prefix, suffix, allowed, positions) = experts(), tokens()
     _, cache = model.prefix(prefix, allowed[:, :P, :P], positions[:, :P])
     before = [(k.clone(), v.clone()) for k, v in cache]
-    bias, table = (
-        attention_bias(allowed[:, P:], suffix.dtype, model.group),
-        rotary_table(positions[:, P:], model.head_dim),
-    )
-    first, second = (model.suffix(suffix, bias, table, cache) for _ in range(2))
+    table = rotary_table(positions[:, P:], model.head_dim)
+    first, second = (model.suffix(suffix, allowed[:, P:], table, cache) for _ in range(2))
     assert torch.equal(first, second) and len(cache) == VLM.depth
     assert all(
         torch.equal(a, b)
@@ -201,7 +196,7 @@ def test_query_heads_share_kv_heads_in_groups(kv_heads):
     k, v = torch.randn(2, B, kv_heads, 6, 8, generator=generator)
     allowed = torch.rand(B, 3, 6, generator=generator) < 0.7
     allowed[..., 0] = True
-    got = attend(q, k, v, attention_bias(allowed, q.dtype, 4 // kv_heads)).unflatten(-1, (4, 8))
+    got = attend(q, k, v, allowed).unflatten(-1, (4, 8))
     for head in range(4):
         group = head // (4 // kv_heads)
         scores = (q[:, head] @ k[:, group].mT / math.sqrt(8)).masked_fill(~allowed, -math.inf)
@@ -213,10 +208,13 @@ def test_a_forbidden_key_counts_exactly_nothing_and_an_empty_row_is_finite(dtype
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, 1, 3, 8, generator=generator).to(dtype) for _ in range(3))
     allowed = torch.tensor([[[True, True, False], [True, True, False], [False, False, False]]])
-    before = attend(q, k, v, attention_bias(allowed, dtype, 1))
+    before = attend(q, k, v, allowed)
     k[:, :, 2], v[:, :, 2] = 30.0, 1000.0
-    after = attend(q, k, v, attention_bias(allowed, dtype, 1))
-    assert torch.equal(before[:, :2], after[:, :2]) and after.isfinite().all()
+    after = attend(q, k, v, allowed)
+    assert torch.equal(before[:, :2], after[:, :2]) and not after[:, 2].any()
+    q.requires_grad_(True)
+    attend(q, k, v, allowed).float().square().sum().backward()
+    assert q.grad.isfinite().all() and q.grad[:, :, :2].any() and not q.grad[:, :, 2].any()
 
 
 # ---------------------------------------------------------------- small enough to fit the docstrings

@@ -179,13 +179,13 @@ def test_who_influences_whom():
         valid = torch.cat([valid, torch.ones(3, 7, dtype=torch.bool)], dim=1)
         allowed, positions = block_mask(starts, valid), valid.cumsum(1) - 1
         out, _ = model.experts.prefix(prefix, allowed[:, :p, :p], positions[:, :p], output=True)
-        cache, bias, table = model.encode(observation)
+        encoded = model.encode(observation)
         suffix = model.embed_suffix(
             observation.state,
             noise,
             time_embedding(torch.tensor([0.5]), model.config.action_expert.width),
         )
-        suffix = model.experts.suffix(suffix, bias, table, cache)
+        suffix = model.experts.suffix(suffix, encoded.mask, encoded.table, encoded.cache)
         return out[0], suffix[0, :1], suffix[0, 1:]
 
     def changed(other, other_noise=noise):
@@ -454,7 +454,7 @@ def test_impossible_configurations_are_refused():
         (lambda o: replace(o, images=o.images.permute(0, 1, 3, 4, 2)), "images has shape"),
         (
             lambda o: replace(o, images=(o.images * 255).byte()),
-            r"images are torch.uint8, expected floating-point numbers in \[-1, 1\]",
+            r"images are torch.uint8, expected floating-point in \[-1, 1\]",
         ),
         (lambda o: replace(o, image_mask=o.image_mask[:2]), "image_mask has shape"),
         (
