@@ -1,5 +1,8 @@
 """A robot that needs no simulator: a dot that moves in a picture, and policies for it. For tests of what shows robots."""
 
+import copy
+from types import SimpleNamespace
+
 import gymnasium
 import numpy as np
 
@@ -49,23 +52,28 @@ class Dot(gymnasium.Env):
 class Ahead:
     """Moves ahead, a little to a side that the seed draws; says what it was told."""
 
-    horizon = 16
+    config = SimpleNamespace(horizon=16)
 
     def __init__(self):
         self.steps, self.execute, self.told = 10, 5, []
 
-    def reset(self, seed=None):
-        self.rng = np.random.default_rng(seed)
+    def another(self):
+        return copy.copy(self)
 
-    def sample(self, observation, n):
-        chunks = np.zeros((n, self.horizon, 4), np.float32)
+    def reset(self, seed=None):
+        self.seed, self.calls = seed, 0
+
+    def chunk(self, observation, samples=1):
+        rng = np.random.default_rng([self.seed, self.calls])
+        chunks = np.zeros((samples, self.config.horizon, 4), np.float32)
         chunks[..., 1] = 0.8 if "slowly" not in observation["prompt"] else 0.1
-        chunks[..., 0] = self.rng.normal(size=(n, 1)) / 5
+        chunks[..., 0] = rng.normal(size=(samples, 1)) / 5
         return chunks
 
     def __call__(self, observation):
         self.told.append((observation["prompt"], self.steps))
-        return self.sample(observation, 1)[0, : self.execute]
+        self.calls += 1
+        return self.chunk(observation)[0, : self.execute]
 
 
 class Broken(Ahead):

@@ -167,16 +167,17 @@ def test_the_real_robot_is_watched_too():
     class Straight:
         """Ahead, into the wall."""
 
-        steps, execute = 10, 5
+        def another(self):
+            return self
 
         def reset(self, seed):
             pass
 
-        def sample(self, observation, n):
-            return np.tile(np.float32([0, 0.4, 0, 1]), (n, 16, 1))
+        def chunk(self, observation, samples=1):
+            return np.tile(np.float32([0, 0.4, 0, 1]), (samples, 16, 1))
 
         def __call__(self, observation):
-            return self.sample(observation, 1)[0, : self.execute]
+            return self.chunk(observation)[0, : self.execute]
 
     def make():
         return gymnasium.make("minipi0/Wall-v0", pictures=False)

@@ -23,8 +23,7 @@ class Scene:
 
     make: () -> gymnasium environment, as `minipi0.robot` registers them.
     instructions: what to choose from; the first is the usual one.
-    policies: {name: policy}. A policy takes an observation and returns float[k, D]; it has `reset(seed)`, the options
-    `steps` and `execute`, and `sample(observation, n)` -> float[n, H, D] for the fan.
+    policies: {name: Policy}, see `minipi0.robot.policy`.
     """
 
     make: Callable
@@ -106,7 +105,7 @@ class Runner:
             self.close()
             self.env, self._env_of = scene.make().unwrapped, settings.scene
             self.env.pictures = False  # the policy looks at few frames
-        self.policy = scene.policies[settings.policy]
+        self.policy = scene.policies[settings.policy].another()  # with a queue of its own
         self.policy.reset(settings.seed)
         _, info = self.env.reset(seed=settings.seed)
         self.env.prompt = settings.instruction
@@ -131,14 +130,14 @@ class Runner:
     def _ask(self, settings: Settings) -> None:
         self.policy.steps, self.policy.execute = settings.steps, settings.execute
         seen = self.env.observe()
-        chunk = np.asarray(self.policy(seen))  # (k, D)
-        self._queue.extend(chunk)
         hand = np.asarray(seen["state"], dtype=np.float64)[:3]
-        self._chosen = self.env.project(hand_path(hand, chunk))
         self._fan = np.zeros((0, 1, 2))
         if settings.samples:
-            more = np.asarray(self.policy.sample(seen, settings.samples))  # (M, H, D)
-            self._fan = self.env.project(hand_path(hand, more))
+            chunks = self.policy.chunk(seen, settings.samples)  # (M, H, D), the first as below
+            self._fan = self.env.project(hand_path(hand, chunks))
+        actions = self.policy(seen)  # (k, D)
+        self._queue.extend(actions)
+        self._chosen = self.env.project(hand_path(hand, actions))
 
     def _moment(self, info: dict, over: bool) -> Moment:
         picture = self.env.render("front", self.size)

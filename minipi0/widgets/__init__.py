@@ -1,8 +1,13 @@
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps. The `..._fallback` ones need only ipywidgets."""
+"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, RobotPlayer. The `..._fallback` ones need only ipywidgets."""
 
 import importlib
 
-_WHERE = {"StraightLine": "straight_line", "FlowField": "flow_field", "EulerSteps": "euler_steps"}
+_WHERE = {
+    "StraightLine": "straight_line",
+    "FlowField": "flow_field",
+    "EulerSteps": "euler_steps",
+    "RobotPlayer": "robot_player",
+}
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
 __all__ = [*_WHERE, *_FALLBACK]
 

@@ -1,7 +1,9 @@
 """Recorded episodes, for pages without a kernel and machines without OpenGL: a small video each, and what goes with it.
 
     recorded/NAME.webm   the reader's pictures, 10 a second
-    recorded/NAME.json   {"title", "line", "fans": [{"frame", "fan": [[[column, row], …], …], "chosen": […]}, …]}
+    recorded/NAME.json   {"title", "line", "frames", "fans": [{"frame", "fan", "chosen"}, …]}
+
+A fan is a list of paths, a path a list of [column, row] in thousandths of the picture.
 """
 
 import io
@@ -50,17 +52,17 @@ def load(folder: Path = FOLDER) -> list[Recording]:
     ]
 
 
-def save(path: Path, title: str, moments: list[Moment], quality: int = 40) -> None:
+def save(path: Path, title: str, moments: list[Moment], quality: int = 44) -> None:
     """Write an episode as path.webm and path.json. quality: VP9's constant rate factor, lower is better and larger."""
     fans, last = [], None
     for moment in moments:
         if len(moment.chosen) and moment.chosen is not last:
             last = moment.chosen
-            thin = {"fan": moment.fan[:, ::2], "chosen": moment.chosen}
-            thin = {name: lines.round(3).tolist() for name, lines in thin.items()}
+            thin = {"fan": moment.fan[:12, ::2], "chosen": moment.chosen}
+            thin = {name: (1000 * paths).round().astype(int).tolist() for name, paths in thin.items()}
             fans.append({"frame": moment.frame} | thin)
     text = {"title": title, "line": moments[-1].line, "frames": len(moments), "fans": fans}
-    write_atomically(path.with_suffix(".json"), lambda new: new.write_text(json.dumps(text), "utf-8"))
+    write_atomically(path.with_suffix(".json"), lambda new: new.write_text(json.dumps(text, separators=(",", ":")), "utf-8"))
     video = _encode(np.stack([moment.picture for moment in moments]), quality)
     write_atomically(path.with_suffix(".webm"), lambda new: new.write_bytes(video))
 

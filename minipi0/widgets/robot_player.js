@@ -187,14 +187,14 @@ function fill(select, options, value) {
   select.value = `${value}`;
 }
 
-// Hand paths over the picture: a dark rim first, so that they show on any background.
+// Hand paths over the picture, in thousandths of it: a dark rim first, so that they show on any background.
 function drawFan(view, { fan, chosen }) {
   const { ctx, size } = view;
   const lines = (paths, colour, width, alpha) => {
     Object.assign(ctx, { strokeStyle: colour, lineWidth: width, globalAlpha: alpha, lineJoin: "round", lineCap: "round" });
     for (const path of paths) {
       ctx.beginPath();
-      for (const [column, row] of path) ctx.lineTo(column * size, row * size);
+      for (const [column, row] of path) ctx.lineTo(column / 1000 * size, row / 1000 * size);
       ctx.stroke();
     }
     ctx.globalAlpha = 1;

@@ -27,6 +27,7 @@ class RobotPlayer(Canvas):
     Raises traitlets.TraitError for other values, ValueError when there is no scene.
     """
 
+    _live: Live | None = None
     _esm = browser_code("canvas.js", "robot_player.js")
     scene = traitlets.Unicode().tag(sync=True)
     instruction = traitlets.Unicode().tag(sync=True)
@@ -45,7 +46,7 @@ class RobotPlayer(Canvas):
     def __init__(self, scenes: dict[str, Scene], recorded=None, size: int = 320, **traits):
         if not scenes:
             raise ValueError('there is no scene: RobotPlayer({"the wall": Scene(…)})')
-        self._scenes, self._live, self.results = dict(scenes), None, []
+        self._scenes, self.results = dict(scenes), []
         names = {
             name: {"instructions": list(s.instructions), "policies": list(s.policies)}
             for name, s in scenes.items()
@@ -55,6 +56,8 @@ class RobotPlayer(Canvas):
             raise traitlets.TraitError(f"scene is one of {list(names)}, not {first!r}")
         traits.setdefault("instruction", names[first]["instructions"][0])
         traits.setdefault("policy", names[first]["policies"][0])
+        horizons = [policy.config.horizon for s in scenes.values() for policy in s.policies.values()]
+        traits.setdefault("horizon", max(horizons))
         recorded = recordings.load() if recorded is None else recorded
         shown = [recording.for_browser() for recording in recorded]
         super().__init__(**{"scenes": names, "scene": first, "recorded": shown} | traits)
@@ -121,7 +124,7 @@ class RobotPlayer(Canvas):
         """A message of the page: it has just opened, or a button was pressed."""
         if kind == "hello":
             self.send({"kind": "here"})
-            self._send(self._live.moment) if self._live.moment else self._live.restart()
+            self._stream(self._live.moment) if self._live.moment else self._live.restart()
         elif kind in ("step", "restart"):
             getattr(self, kind)()
 
@@ -130,17 +133,17 @@ class RobotPlayer(Canvas):
             kept = ("scene", "instruction", "policy", "seed", "steps", "execute")
             chosen = {name: getattr(self._live.settings, name) for name in kept}
             self.results.append(chosen | moment.info | {"actions": moment.frame})
-        self._send(moment)
+        self._stream(moment)
 
-    def _send(self, moment: Moment) -> None:
+    def _stream(self, moment: Moment) -> None:
         jpeg = io.BytesIO()
         Image.fromarray(moment.picture).save(jpeg, "JPEG", quality=80)
         content = {
             "kind": "moment",
             "frame": moment.frame,
             "line": moment.line,
-            "fan": moment.fan.round(3).tolist(),
-            "chosen": moment.chosen.round(3).tolist(),
+            "fan": (1000 * moment.fan).round().astype(int).tolist(),  # thousandths of the picture
+            "chosen": (1000 * moment.chosen).round().astype(int).tolist(),
         }
         self.send(content, [jpeg.getvalue()])
 
