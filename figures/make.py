@@ -1,6 +1,7 @@
 """Draw every picture of this folder anew:  python figures/make.py [NAME ...]
 
-A line per picture: its name and the function that returns the figure. Names as arguments draw only those.
+A line per picture: its name and the function that returns the figure. Names as arguments draw only
+those.
 """
 
 import io

@@ -81,6 +81,7 @@ class Pi0(nn.Module):
         self.config = config
         # normalisation statistics of the data it was trained on, where its checkpoint holds them
         self.stats: dict[str, Tensor] | None = None
+        self.about: dict | None = None  # that data: its cameras, names, … (`ActionChunks.about`)
         vision, width, action_width = config.vision, config.vlm.width, config.action_expert.width
         tower = SiglipVisionConfig(
             image_size=vision.image_size,
@@ -294,7 +295,7 @@ class Pi0(nn.Module):
             )
         source = checkpoint.open_checkpoint(path_or_repo)
         model = cls._filled(source, config or Pi0Config.from_dict(source.config()), dtype)
-        model.stats = source.stats()
+        model.stats, model.about = source.stats(), source.about()
         return model
 
     @classmethod
@@ -337,16 +338,23 @@ class Pi0(nn.Module):
         return model.eval()
 
     def save_pretrained(
-        self, folder: str | Path, layout: str = "minipi0", stats: dict[str, Tensor] | None = None
+        self,
+        folder: str | Path,
+        layout: str = "minipi0",
+        stats: dict[str, Tensor] | None = None,
+        about: dict | None = None,
     ) -> None:
         """Write model.safetensors and config.json, atomically.
 
         layout: "minipi0", or "lerobot" for what LeRobot's and transformers' classes read.
         stats: normalisation statistics (`data.load(…).stats`), for `from_pretrained`; by default
             those that the model has.
+        about: of the data, as `ActionChunks.about`, and what else may be wanted later (the
+            command, its seed, …), as plain values; by default what the model has.
         """
         weights, sizes = dict(self.named_parameters()), self.config.to_dict()
-        checkpoint.save(weights, sizes, folder, layout, stats or self.stats)
+        about = {**(about or self.about or {}), "model": type(self).__name__}
+        checkpoint.save(weights, sizes, folder, layout, stats or self.stats, about)
 
 
 def _randn_like(x: Tensor, generator: torch.Generator | None) -> Tensor:

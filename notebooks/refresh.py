@@ -1,7 +1,9 @@
-"""Run notebooks top to bottom and store them executed, clean and small:  python notebooks/refresh.py [NAME.ipynb ...]
+"""Run notebooks top to bottom and store them executed, clean and small:  python
+notebooks/refresh.py [NAME.ipynb ...]
 
-Without names it takes all of them. A notebook is written only when every cell ran. A cell tagged `live-only` keeps no
-output (camera frames of downloaded data sets are shown live, not stored), and nothing stored names this machine.
+Without names it takes all of them. A notebook is written only when every cell ran. A cell tagged
+`live-only` keeps no output (camera frames of downloaded data sets are shown live, not stored), and
+nothing stored names this machine.
 """
 
 import argparse
@@ -19,13 +21,20 @@ HERE = Path(__file__).resolve().parent
 
 def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     start = time.monotonic()
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
-    notebook.metadata.pop("widgets", None)  # a widget's live state; its static twin stands beside it
+    NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}
+    ).execute()
+    notebook.metadata.pop(
+        "widgets", None
+    )  # a widget's live state; its static twin stands beside it
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -34,7 +43,12 @@ def refresh(path: Path) -> None:
             cell.outputs = []
         cell.outputs = [output for output in map(clean, cell.outputs) if output]
     text = nbformat.writes(notebook) + "\n"
-    for folder in (str(HERE.parent), str(Path.home()), sys.prefix, os.environ.get("MINIPI0_DATA") or str(HERE)):
+    for folder in (
+        str(HERE.parent),
+        str(Path.home()),
+        sys.prefix,
+        os.environ.get("MINIPI0_DATA") or str(HERE),
+    ):
         if folder in text:
             raise SystemExit(f"{path.name}: an output names this machine's {folder}")
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as new:
@@ -45,11 +59,15 @@ def refresh(path: Path) -> None:
 
 
 def clean(output):
-    """Progress bars and widget views mean nothing without their kernel: keep their text, or nothing."""
+    """Progress bars and widget views mean nothing without their kernel: keep their text, or
+    nothing.
+    """
     data = output.get("data", {})
     data.pop("application/vnd.jupyter.widget-view+json", None)
     text_only = data["text/plain"] if list(data) == ["text/plain"] else ""
-    if output.output_type in ("display_data", "execute_result") and (not data or "Widget" in text_only or "%|" in text_only):
+    if output.output_type in ("display_data", "execute_result") and (
+        not data or "Widget" in text_only or "%|" in text_only
+    ):
         return None
     if output.output_type == "stream" and output.name == "stderr":
         return None if "%|" in output.text else output
@@ -57,7 +75,9 @@ def clean(output):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="notebooks, by default all")
     for name in parser.parse_args().names or sorted(p.name for p in HERE.glob("*.ipynb")):
         refresh(HERE / Path(name).name)

@@ -1,4 +1,7 @@
-"""Two workers on two cores: one thread each, before torch counts the cores. And no test asks the network for anything."""
+"""Two workers on two cores: one thread each, before torch counts the cores.
+
+And no test asks the network for anything.
+"""
 
 import os
 

@@ -1,7 +1,10 @@
-"""pi0 once more, as naively as possible: slow, obvious, and sharing no line with minipi0. What the tests compare with.
+"""pi0 once more, as naively as possible: slow, obvious, and sharing no line with minipi0.
 
-All tokens of both experts in ONE attention per layer over the full (B, T, T) mask; no cache, no fused kernel, no early stop; rotation by
-complex numbers; a sampler that recomputes everything in every step. SigLIP alone is taken as it is, from transformers.
+What the tests compare with.
+
+All tokens of both experts in ONE attention per layer over the full (B, T, T) mask; no cache, no
+fused kernel, no early stop; rotation by complex numbers; a sampler that recomputes everything in
+every step. SigLIP alone is taken as it is, from transformers.
 """
 
 import math
@@ -15,7 +18,9 @@ def norm(x, weight):
 
 
 def experts(model, sizes, prefix, suffix, allowed, positions):
-    """model: TwoExperts; sizes: an ExpertConfig; prefix (B, P, W_vlm), suffix (B, S, W_action), allowed (B, T, T), positions (B, T)."""
+    """model: TwoExperts; sizes: an ExpertConfig; prefix (B, P, W_vlm), suffix (B, S, W_action),
+    allowed (B, T, T), positions (B, T).
+    """
     n, k, e = sizes.num_heads, sizes.num_kv_heads, sizes.head_dim
     frequency = 1 / 1e4 ** (
         torch.arange(0, e, 2).float() / e
@@ -58,7 +63,10 @@ def experts(model, sizes, prefix, suffix, allowed, positions):
 
 
 def velocity(model, observation, noisy_actions, tau: float):
-    """model: a Pi0 in float64. One item after the other, with its padding and masked cameras cut out rather than masked."""
+    """model: a Pi0 in float64.
+
+    One item after the other, with its padding and masked cameras cut out rather than masked.
+    """
     return torch.stack(
         [
             _velocity(model, observation[[i]], noisy_actions[[i]], float(tau))
@@ -97,14 +105,9 @@ def _velocity(model, observation, noisy_actions, tau):
         "action": {"prefix", "state", "action"},
     }
     allowed = torch.tensor([[key in sees[query] for key in kinds] for query in kinds])
-    _, out = experts(
-        model.experts,
-        c.vlm,
-        prefix[None],
-        torch.stack(suffix)[None],
-        allowed[None],
-        torch.arange(len(kinds))[None],
-    )
+    rows, places = torch.stack(suffix), torch.arange(len(kinds))
+    inputs = (x[None] for x in (prefix, rows, allowed, places))
+    _, out = experts(model.experts, c.vlm, *inputs)
     return model.action_out_proj(out[0, 1:])
 
 

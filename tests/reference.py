@@ -1,6 +1,9 @@
-"""transformers' PI0 as an independent reference, on the weights and inputs of a minipi0 model. Used by tests and benchmarks.
+"""transformers' PI0 as an independent reference, on the weights and inputs of a minipi0 model.
 
-It is the released model by other authors: time counts from data to noise (t = 1 - tau), its velocity is the negative of ours.
+Used by tests and benchmarks.
+
+It is the released model by other authors: time counts from data to noise (t = 1 - tau), its
+velocity is the negative of ours.
 """
 
 import math
@@ -15,7 +18,9 @@ from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig
 
 
 class Float64Sinusoid(nn.Module):
-    """The reference's time embedding with its phase in float64; in float32 it alone costs 8e-5 on the velocity."""
+    """The reference's time embedding with its phase in float64; in float32 it alone costs 8e-5
+    on the velocity.
+    """
 
     def __init__(self, config: ReferenceConfig):
         super().__init__()
@@ -30,7 +35,10 @@ class Float64Sinusoid(nn.Module):
 
 
 def reference_config(config: Pi0Config) -> ReferenceConfig:
-    """The same sizes in the reference's words. The image placeholder id is the first one after the vocabulary."""
+    """The same sizes in the reference's words.
+
+    The image placeholder id is the first one after the vocabulary.
+    """
 
     def gemma(sizes):
         return {
@@ -74,7 +82,10 @@ def reference_config(config: Pi0Config) -> ReferenceConfig:
 def reference_pi0(
     config: Pi0Config, attention: str = "sdpa", float64_time: bool = True
 ) -> PI0ForConditionalGeneration:
-    """The reference in this size, in eval mode, with the weights it draws itself. attention: "sdpa" or "eager"."""
+    """The reference in this size, in eval mode, with the weights it draws itself.
+
+    attention: "sdpa" or "eager".
+    """
     sizes = reference_config(config)
     sizes._attn_implementation = attention
     return _ready(PI0ForConditionalGeneration(sizes), float64_time)
@@ -83,12 +94,14 @@ def reference_pi0(
 def reference_from(
     model: Pi0, attention: str = "sdpa", float64_time: bool = True
 ) -> PI0ForConditionalGeneration:
-    """The reference with this model's weights, through a file in the released layout, which it must be able to load strictly."""
+    """The reference with this model's weights and sizes, through a folder in the released layout.
+
+    It must be able to load it strictly, from our config.json.
+    """
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, layout="lerobot")
         reference, report = PI0ForConditionalGeneration.from_pretrained(
             folder,
-            config=reference_config(model.config),
             attn_implementation=attention,
             output_loading_info=True,
             dtype=model.state_proj.weight.dtype,
@@ -109,8 +122,9 @@ def _ready(
 def reference_inputs(observation: Observation, config: Pi0Config) -> dict[str, Tensor]:
     """The observation as keyword arguments of the reference's `forward` and `sample_actions`.
 
-    It fills image placeholders with the *present* cameras' features, one after the other: a masked camera's placeholders must therefore
-    be text ids with attention 0, or every later camera moves up by one.
+    It fills image placeholders with the *present* cameras' features, one after the other: a masked
+    camera's placeholders must therefore be text ids with attention 0, or every later camera moves
+    up by one.
     """
     per_camera = config.vision.tokens
     present = observation.image_mask.repeat_interleave(per_camera, dim=1)
@@ -125,7 +139,9 @@ def reference_inputs(observation: Observation, config: Pi0Config) -> dict[str, T
 
 
 def random_pi0(config: Pi0Config, seed: int = 0) -> Pi0:
-    """A model in which no parameter is trivial: norms away from one and biases away from zero, so that forgetting any of them shows."""
+    """A model in which no parameter is trivial: norms away from one and biases away from zero,
+    so that forgetting any of them shows.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Pi0(config)
@@ -141,7 +157,9 @@ def random_pi0(config: Pi0Config, seed: int = 0) -> Pi0:
 def random_observation(
     config: Pi0Config, batch: int = 3, cameras: int = 2, length: int = 7, seed: int = 0
 ) -> Observation:
-    """Noise images, random tokens and states, everything real; mask out what a test wants masked."""
+    """Noise images, random tokens and states, everything real; mask out what a test wants
+    masked.
+    """
     generator = torch.Generator().manual_seed(seed)
     size = config.vision.image_size
     return Observation(
@@ -161,7 +179,9 @@ def tiny(
     action_width: int = 32,
     **changes,
 ) -> Pi0Config:
-    """A configuration small enough for exhaustive tests, with different numbers wherever two could be confused."""
+    """A configuration small enough for exhaustive tests, with different numbers wherever two could
+    be confused.
+    """
     shared = dict(depth=depth, num_heads=heads, num_kv_heads=kv_heads, head_dim=16)
     sizes = dict(
         vlm=ExpertConfig(width=width, mlp_dim=72, **shared),

@@ -18,7 +18,9 @@ TINY = Pi0Config(
 
 
 class Chunks:
-    """A data set of 37 chunks that all go where the state says; the last two steps of every third one are padding."""
+    """A data set of 37 chunks that all go where the state says; the last two steps of every third
+    one are padding.
+    """
 
     def __init__(self, padding: float = 0.0, fail_at: int | None = None):
         generator = torch.Generator().manual_seed(7)

@@ -1,4 +1,6 @@
-"""The benchmarks' scripts run, compare outputs and write what they promise; their timings are not looked at."""
+"""The benchmarks' scripts run, compare outputs and write what they promise; their timings are not
+looked at.
+"""
 
 import importlib.util
 import json
@@ -29,18 +31,8 @@ def threads():
 
 def test_speed(tmp_path, capsys, threads):
     speed = script("speed")
-    result = speed.main(
-        [
-            "--size",
-            "tiny",
-            "--threads",
-            "1",
-            "--repeats",
-            "1",
-            "--json",
-            str(tmp_path / "speed.json"),
-        ]
-    )
+    options = "--size tiny --threads 1 --repeats 1 --json".split()
+    result = speed.main([*options, str(tmp_path / "speed.json")])
     assert json.loads((tmp_path / "speed.json").read_text()) == json.loads(json.dumps(result))
     assert max(result["difference"].values()) < 2e-5
     rows = [
@@ -101,7 +93,9 @@ def test_speed_refuses_other_outputs(monkeypatch, threads):
 
 
 def test_full_size_at_a_small_size(tmp_path, monkeypatch, capsys):
-    """The same script with the mini model in place of the full one: its file, its child process, its report."""
+    """The same script with the mini model in place of the full one: its file, its child process,
+    its report.
+    """
     full_size = script("full_size")
     monkeypatch.setattr(Pi0Config, "full", Pi0Config.mini)
     full_size.write_checkpoint(tmp_path / "big")

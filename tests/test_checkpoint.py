@@ -1,4 +1,6 @@
-"""Weights in files: both layouts bit for bit, the released names, and every way in which a file can be wrong."""
+"""Weights in files: both layouts bit for bit, the released names, and every way in which a file can
+be wrong.
+"""
 
 import hashlib
 import json
@@ -217,7 +219,8 @@ def test_the_full_model_has_the_released_names_and_shapes():
         f"{expert}lm_head.weight",
         *(f"model.{name}.{kind}" for name in projections for kind in ("weight", "bias")),
     }
-    # names and shapes all at once: the SHA-256 of the released checkpoint's sorted "name<tab>shape" lines
+    # names and shapes all at once: the SHA-256 of the released checkpoint's sorted "name<tab>shape"
+    # lines
     lines = "\n".join(sorted(f"{name}\t{list(shape)}" for name, shape in ours.items()))
     assert len(ours) == 778
     assert (
@@ -272,7 +275,8 @@ def test_parts_of_a_fused_matrix_are_checked_one_by_one(released):
     )
     with pytest.raises(
         ValueError,
-        match=r"2 of another shape:(.|\n)*gate_proj.weight: \(50, 32\)(.|\n)*up_proj.weight: \(62, 32\)",
+        match=r"2 of another shape:(.|\n)*gate_proj.weight: \(50, 32\)(.|\n)*up_proj.weight: "
+        r"\(62, 32\)",
     ):
         Pi0.from_pretrained(rewrite(folder, tensors))
 
@@ -382,7 +386,9 @@ def test_a_half_written_file_is_refused(released):
 
 @pytest.mark.parametrize("layout", ["minipi0", "lerobot"])
 def test_a_file_whose_bytes_never_came_is_refused(model, layout, tmp_path):
-    """The right length and a right header, zeros behind: a download cut off after its space was reserved, a crash before the disk wrote."""
+    """The right length and a right header, zeros behind: a download cut off after its space was
+    reserved, a crash before the disk wrote.
+    """
     model.save_pretrained(tmp_path, layout)
     file = tmp_path / "model.safetensors"
     whole = file.read_bytes()
@@ -422,7 +428,9 @@ def test_weights_that_are_no_numbers_are_named(released, dtype):
 
 @pytest.mark.parametrize("change", ["same sizes", "another size", "removed"])
 def test_a_file_replaced_while_it_is_read_is_refused(model, change, tmp_path, monkeypatch):
-    """Tensors are read one after the other: another model with the same sizes, saved in between, would be mixed into the first."""
+    """Tensors are read one after the other: another model with the same sizes, saved in between,
+    would be mixed into the first.
+    """
     model.save_pretrained(tmp_path)
     other = ref.random_pi0(CONFIG if change == "same sizes" else ref.tiny(), seed=1)
     read, count = checkpoint.Checkpoint.read, 0

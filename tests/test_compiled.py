@@ -1,4 +1,6 @@
-"""compiled: which settings torch.compile is given, and that frozen weights are never stale without a word."""
+"""compiled: which settings torch.compile is given, and that frozen weights are never stale without
+a word.
+"""
 
 import copy
 import pickle

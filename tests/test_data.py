@@ -1,6 +1,8 @@
-"""Small data sets of both versions are written here and read back; the same checks on real recordings where $MINIPI0_DATA has them.
+"""Small data sets of both versions are written here and read back; the same checks on real
+recordings where $MINIPI0_DATA has them.
 
-Each frame of a test set is one grey level, `grey(n)` for the n-th frame of the whole set, so a frame in the wrong place is seen.
+Each frame of a test set is one grey level, `grey(n)` for the n-th frame of the whole set, so a
+frame in the wrong place is seen.
 """
 
 import io
@@ -465,7 +467,9 @@ def test_lists_in_lists_and_plain_numbers_are_vectors_too(v21):
 
 
 def test_numbers_in_other_clothes(v21):
-    """Tensor columns, indices as lists of one, lengths as 7.0: seen in converted sets, and clear enough."""
+    """Tensor columns, indices as lists of one, lengths as 7.0: seen in converted sets, and clear
+    enough.
+    """
     raw = lerobot.read(v21)
     for index, length in enumerate(LENGTHS):
         table = pq.read_table(episode_file(v21, index))
@@ -517,8 +521,11 @@ def test_shrinking_averages():
 
 
 def test_video_colours_and_orientation(tmp_path):
-    """Top left red, bottom right blue, the rest grey: neither channels nor axes are swapped. At the borders the video's own half
-    resolution of colours shows, for one pixel (packed RGB from the decoder's scaler would smear it over more)."""
+    """Top left red, bottom right blue, the rest grey: neither channels nor axes are swapped.
+
+    At the borders the video's own half resolution of colours shows, for one pixel (packed RGB from
+    the decoder's scaler would smear it over more).
+    """
     picture = np.full((48, 64, 3), 128, np.uint8)
     picture[:24, :32], picture[24:, 32:] = (255, 0, 0), (0, 0, 255)
     with av.open(str(tmp_path / "v.mp4"), "w") as out:
@@ -684,7 +691,9 @@ def test_video_with_too_few_frames(v21):
 
 
 def test_video_with_too_many_frames(v21):
-    """Frames after the last row are left out, visibly; unless the video's clock says that it runs at another rate."""
+    """Frames after the last row are left out, visibly; unless the video's clock says that it runs
+    at another rate.
+    """
     write_video(video_file(v21, 4), [*range(100, 150, 10), 255, 255])
     with pytest.warns(
         UserWarning,
@@ -696,10 +705,8 @@ def test_video_with_too_many_frames(v21):
     ) * 127.5
     assert (seen - torch.arange(100, 150, 10)).abs().max() <= TOLERANCE
     write_video(video_file(v21, 4), range(100, 200, 10), fps=20)
-    with pytest.raises(
-        ValueError,
-        match="10 frames for 5 rows at 10 a second, but frame 2 is shown at 0.100 s, due is the one at 0.200 s",
-    ):
+    late = "frame 2 is shown at 0.100 s, due is the one at 0.200 s"
+    with pytest.raises(ValueError, match=f"10 frames for 5 rows at 10 a second, but {late}"):
         data.load(v21, 2, cameras=["top"], image_size=16)
     write_video(
         video_file(v21, 4), range(100, 150, 10), fps=20
@@ -741,13 +748,13 @@ def test_impossible_time_stamps(tmp_path, offset, message):
 
 
 def test_a_shared_video_at_another_rate(tmp_path):
-    """In v3.0 time stamps find the frames, so the video's own clock must agree with the rate that the metadata tell."""
+    """In v3.0 time stamps find the frames, so the video's own clock must agree with the rate that
+    the metadata tell.
+    """
     folder = write_set(tmp_path / "set", "v3.0", cameras=(TOP,))
     write_video(folder / "videos" / TOP / "chunk-000" / "file-001.mp4", range(14), fps=20)
-    with pytest.raises(
-        ValueError,
-        match="14 frames for 14 rows at 10 a second, but frame 2 is shown at 0.100 s, due is the one at 0.200",
-    ):
+    late = "frame 2 is shown at 0.100 s, due is the one at 0.200"
+    with pytest.raises(ValueError, match=f"14 frames for 14 rows at 10 a second, but {late}"):
         data.load(folder, 2)
 
 
@@ -838,7 +845,8 @@ def test_truncated_or_missing_table(tmp_path, version):
         ),
         (
             {"action": [[1e300, 0.0]] * 6},
-            "'action' is inf as float32 in episode 2, frame 0, dimension 0: repair or remove that episode",
+            "'action' is inf as float32 in episode 2, frame 0, dimension 0: "
+            "repair or remove that episode",
         ),
         ({"task_index": [0, 0, 0, None, 0, 0]}, "'task_index' has empty cells"),
         (

@@ -1,4 +1,6 @@
-"""Scores of samples against independent computations: scipy in 1-D, naive loops, and what a proper score must do."""
+"""Scores of samples against independent computations: scipy in 1-D, naive loops, and what a proper
+score must do.
+"""
 
 import math
 
@@ -116,7 +118,9 @@ def test_a_point_forecast_scores_its_error_and_no_copies_of_it_change_that():
 
 
 def test_the_score_is_proper_the_true_distribution_beats_its_rivals():
-    """Two answers, +1 and -1, with equal odds: sampling both beats the mean, one of them, wrong odds, and a Gaussian of equal moments."""
+    """Two answers, +1 and -1, with equal odds: sampling both beats the mean, one of them, wrong
+    odds, and a Gaussian of equal moments.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def two_sided(odds, *shape):

@@ -94,7 +94,9 @@ def test_wrong_answers_are_told_why(number, answer, hint, capsys):
 
 
 def test_the_idle_parameters_are_those_without_a_gradient():
-    """05.5's number, from a model: all that gets no gradient or an all-zero one, scaled up by hand to the full size."""
+    """05.5's number, from a model: all that gets no gradient or an all-zero one, scaled up by hand
+    to the full size.
+    """
     from minipi0.exercises.nb05 import tiny
 
     model, observation, noise = tiny()

@@ -1,4 +1,7 @@
-"""Notebook 12's checks: right answers pass, each typical wrong one is told its mistake. The capstone is trained for real, once each way."""
+"""Notebook 12's checks: right answers pass, each typical wrong one is told its mistake.
+
+The capstone is trained for real, once each way.
+"""
 
 import pytest
 import torch

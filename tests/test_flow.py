@@ -1,4 +1,6 @@
-"""Flow matching's five functions: values, dtypes, broadcasting, generators, and every documented error."""
+"""Flow matching's five functions: values, dtypes, broadcasting, generators, and every documented
+error.
+"""
 
 import math
 

@@ -113,10 +113,8 @@ def test_activation_checkpointing_changes_no_gradient():
 def test_experts_that_cannot_attend_jointly_are_refused():
     for name, value in dict(depth=2, num_heads=8, num_kv_heads=4, head_dim=16).items():
         other = ExpertConfig(width=16, mlp_dim=20, **(SIZES | {name: value}))
-        with pytest.raises(
-            ValueError,
-            match=f"attend jointly, but {name} is {SIZES[name]} in the VLM and {value} in the action expert",
-        ):
+        unequal = f"{name} is {SIZES[name]} in the VLM and {value} in the action expert"
+        with pytest.raises(ValueError, match=f"attend jointly, but {unequal}"):
             TwoExperts(VLM, other)
 
 
@@ -217,7 +215,7 @@ def test_a_forbidden_key_counts_exactly_nothing_and_an_empty_row_is_finite(dtype
     assert q.grad.isfinite().all() and q.grad[:, :, :2].any() and not q.grad[:, :, 2].any()
 
 
-# ---------------------------------------------------------------- small enough to fit the docstrings
+# ---------------------------------------------------------------- small enough to fit the docstring
 
 
 def test_keys_and_values_alone_are_those_of_the_full_projection():
@@ -231,7 +229,9 @@ def test_keys_and_values_alone_are_those_of_the_full_projection():
 
 
 def test_recording_maps_does_not_disturb():
-    """tests/test_attention_maps.py looks at the maps; here: the patch is undone, also after an error."""
+    """tests/test_attention_maps.py looks at the maps; here: the patch is undone, also after an
+    error.
+    """
     fused = gemma.attend
     with pytest.raises(KeyError), attention_maps.record():
         raise KeyError

@@ -1,4 +1,6 @@
-"""Weights between minipi0 and the others: transformers' PI0 and PaliGemma run live, LeRobot's and openpi's names and configurations."""
+"""Weights between minipi0 and the others: transformers' PI0 and PaliGemma run live, LeRobot's
+and openpi's names and configurations.
+"""
 
 import json
 import warnings
@@ -128,7 +130,9 @@ def test_transformers_loads_ours_strictly(dtype, tmp_path):
 
 
 def lerobot_modules(config: Pi0Config) -> torch.nn.Module:
-    """Modules under LeRobot's names, put together from transformers' own: its strict load_state_dict is LeRobot's way of loading."""
+    """Modules under LeRobot's names, put together from transformers' own: its strict
+    load_state_dict is LeRobot's way of loading.
+    """
     sizes = ref.reference_config(config)
     policy = torch.nn.Module()
     policy.model = torch.nn.Module()
@@ -158,7 +162,8 @@ def test_modules_with_lerobots_names_load_ours_strictly(tmp_path):
     level = any(
         ".vision_tower.vision_model." in name for name in lerobot_modules(CONFIG).state_dict()
     )
-    if not level:  # the installed transformers has one level less than the one LeRobot pins, in the tower alone
+    # the installed transformers has one level less than the one LeRobot pins, in the tower alone
+    if not level:
         tensors = {
             name.replace("vision_tower.vision_model.", "vision_tower."): tensor
             for name, tensor in tensors.items()
@@ -290,7 +295,8 @@ def test_sizes_from_shapes_say_what_they_assume(tmp_path):
     folder = write(tmp_path / "bare", load_file(tmp_path / "model.safetensors"))
     with pytest.warns(
         UserWarning,
-        match=r"a head size of 256 \(2 heads\), one of 72 .* \(2 heads\), 20-pixel images and a horizon of 50",
+        match=r"a head size of 256 \(2 heads\), one of 72 .* \(2 heads\), 20-pixel images and a "
+        r"horizon of 50",
     ):
         loaded = Pi0.from_pretrained(folder)
     assert loaded.config == RELEASED_HEADS
@@ -324,7 +330,8 @@ def test_shapes_that_do_not_tell(tmp_path):
     ref.random_pi0(wide).save_pretrained(tmp_path, layout="lerobot")
     with pytest.raises(
         ValueError,
-        match="64 rows of queries and 32 of keys are no multiples of the released head size 256; pass config=",
+        match="64 rows of queries and 32 of keys are no multiples of the released head size 256; "
+        "pass config=",
     ):
         Pi0.from_pretrained(write(tmp_path / "bare", load_file(tmp_path / "model.safetensors")))
     with pytest.raises(
@@ -335,7 +342,9 @@ def test_shapes_that_do_not_tell(tmp_path):
 
 
 def test_weights_beside_another_models_configuration(tmp_path):
-    """The same shapes with twice the heads: nothing but the note in the weights' file could tell."""
+    """The same shapes with twice the heads: nothing but the note in the weights' file could
+    tell.
+    """
     model = ref.random_pi0(CONFIG)
     heads = dict(num_heads=8, num_kv_heads=4, head_dim=8)
     other = replace(
@@ -540,8 +549,11 @@ def hub_names(theirs: PaliGemmaForConditionalGeneration) -> dict[str, torch.Tens
 @pytest.mark.parametrize("source", ["as saved", "as on the Hub", "in memory", "in shards"])
 @pytest.mark.parametrize("kv_heads", [1, 2])
 def test_prefix_features_as_in_paligemma(source, kv_heads, tmp_path):
-    """Its language model's output over images and text, to the last layer. It divides or multiplies image features by nothing, as pi0;
-    its positions count from one, ours from zero, which rotary embeddings cannot tell."""
+    """Its language model's output over images and text, to the last layer.
+
+    It divides or multiplies image features by nothing, as pi0; its positions count from one, ours
+    from zero, which rotary embeddings cannot tell.
+    """
     theirs = paligemma(kv_heads=kv_heads, depth=2)
     if source in ("as saved", "in shards"):
         theirs.save_pretrained(
@@ -576,7 +588,9 @@ def test_prefix_features_as_in_paligemma(source, kv_heads, tmp_path):
 
 
 def test_the_fresh_action_expert(tmp_path):
-    """Initialised as a new Pi0's, nothing left over from the meta device, and ready to train, save and load."""
+    """Initialised as a new Pi0's, nothing left over from the meta device, and ready to train, save
+    and load.
+    """
     paligemma(kv_heads=2, depth=2).to(torch.bfloat16).save_pretrained(tmp_path / "vlm")
     torch.manual_seed(1)
     model = Pi0.from_paligemma(

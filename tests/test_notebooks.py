@@ -1,4 +1,6 @@
-"""The stored notebooks: run in one go, small, nothing of this machine in them, every link leads somewhere; and what refreshes them."""
+"""The stored notebooks: run in one go, small, nothing of this machine in them, every link leads
+somewhere; and what refreshes them.
+"""
 
 import re
 import sys

@@ -1,6 +1,8 @@
-"""The model against two independent implementations of pi0: LeRobot's recorded outputs, and transformers' class run live.
+"""The model against two independent implementations of pi0: LeRobot's recorded outputs, and
+transformers' class run live.
 
-LeRobot's files are looked for in $MINIPI0_PARITY, else in ../shared/parity/pi0_tiny beside the checkout.
+LeRobot's files are looked for in $MINIPI0_PARITY, else in ../shared/parity/pi0_tiny beside the
+checkout.
 """
 
 import json
@@ -30,7 +32,9 @@ ATOL = 2e-5
 
 
 def gradients(model: Pi0) -> dict[str, torch.Tensor]:
-    """The gradients under their released names, so that they compare with those of an unfused model; zeros where there is none."""
+    """The gradients under their released names, so that they compare with those of an unfused
+    model; zeros where there is none.
+    """
     own = {
         layouts.own_name(n): torch.zeros_like(p) if p.grad is None else p.grad
         for n, p in model.named_parameters()
@@ -40,7 +44,10 @@ def gradients(model: Pi0) -> dict[str, torch.Tensor]:
 
 
 def assert_gradients_agree(ours: dict, theirs: dict):
-    """1e-4 relative per tensor, by norm. A key's bias has gradient zero in exact arithmetic: there both are only rounding."""
+    """1e-4 relative per tensor, by norm.
+
+    A key's bias has gradient zero in exact arithmetic: there both are only rounding.
+    """
     assert ours.keys() == theirs.keys()
     scale = max(g.norm() for g in theirs.values())
     for name, expected in theirs.items():
@@ -217,7 +224,9 @@ CASES = {  # configuration, cameras, tokens
 
 @cache
 def transformers_case(name: str):
-    """The model, the reference on the same weights, an observation with padded text and, of several cameras, masked ones."""
+    """The model, the reference on the same weights, an observation with padded text and, of several
+    cameras, masked ones.
+    """
     config, cameras, length = CASES[name]
     model = ref.random_pi0(config, seed=len(name))
     observation = ref.random_observation(
@@ -318,7 +327,9 @@ def test_weights_of_transformers_come_in():
 
 @torch.no_grad()
 def test_a_float32_phase_would_cost_accuracy():
-    """Why the time embedding is float64: the reference as shipped is off by far more than everything else together."""
+    """Why the time embedding is float64: the reference as shipped is off by far more than
+    everything else together.
+    """
     config = ref.tiny()
     model, observation = ref.random_pi0(config), ref.random_observation(config)
     noise = torch.randn(

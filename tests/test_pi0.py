@@ -1,4 +1,7 @@
-"""The model against a naive implementation, who may look at whom, masked content, sizes, errors. Parity: test_parity.py."""
+"""The model against a naive implementation, who may look at whom, masked content, sizes, errors.
+
+Parity: test_parity.py.
+"""
 
 from dataclasses import replace
 
@@ -18,7 +21,9 @@ CONFIGS = {
 
 
 def case(config: Pi0Config = CONFIGS["one kv head"], cameras: int = 2, seed: int = 0):
-    """Model, observation with a camera masked for one item and padding that differs between items, noise, tau."""
+    """Model, observation with a camera masked for one item and padding that differs between items,
+    noise, tau.
+    """
     model = ref.random_pi0(config, seed)
     observation = ref.random_observation(config, batch=3, cameras=cameras, length=6, seed=seed)
     observation.token_mask[1, 2:] = False
@@ -54,7 +59,9 @@ def gradients(
 @pytest.mark.parametrize("cameras", [0, 1, 3])
 @torch.no_grad()
 def test_velocity_and_actions_equal_the_naive_model(name, cameras):
-    """The oracle cuts padding and masked cameras out of the sequence: with them in place, masks and positions must amount to the same."""
+    """The oracle cuts padding and masked cameras out of the sequence: with them in place, masks and
+    positions must amount to the same.
+    """
     model, observation, noise = case(CONFIGS[name], cameras)
     velocity, actions = (
         model.velocity(observation, noise, 0.3),
@@ -90,7 +97,9 @@ def test_gradients_equal_the_naive_models():
     for name, parameter in model.named_parameters():
         if (
             ours[name] is None
-        ):  # nothing after the last layer's keys and values is computed for the prefix: no gradient there
+            # nothing after the last layer's keys and values is computed for the prefix: no gradient
+            # there
+        ):
             assert name.startswith(("experts.vlm.layers.2.", "experts.vlm.norm")), name
             assert parameter.grad is None or not parameter.grad.any(), name
         else:
@@ -168,7 +177,10 @@ def test_actions_see_later_actions():
 
 @torch.no_grad()
 def test_who_influences_whom():
-    """Suffix outputs of the expert, state row first; prefix outputs on request. Exactly equal where the mask forbids."""
+    """Suffix outputs of the expert, state row first; prefix outputs on request.
+
+    Exactly equal where the mask forbids.
+    """
     model, observation, noise = case()
     p = 2 * model.config.vision.tokens + 6
 
@@ -203,7 +215,9 @@ def test_who_influences_whom():
 
 
 def test_positions_skip_padding():
-    """Padding at the end of the text, or none: the suffix continues the prefix either way, and text of any padded length is the same."""
+    """Padding at the end of the text, or none: the suffix continues the prefix either way, and text
+    of any padded length is the same.
+    """
     model, observation, noise = case()
     observation.token_mask[:, 3:] = False
     short = replace(
@@ -337,7 +351,9 @@ def test_time_embedding_formula_and_dtype():
 
 @torch.no_grad()
 def test_one_minus_tau_is_formed_in_float64():
-    """tau = 0.7 in float32 is another number than in float64, and at 1571 radians that shows; formed in float32 it would not."""
+    """tau = 0.7 in float32 is another number than in float64, and at 1571 radians that shows;
+    formed in float32 it would not.
+    """
     model, observation, noise = case()
     exact = model.velocity(observation, noise, torch.tensor(0.7, dtype=torch.float64))
     assert torch.equal(model.velocity(observation, noise, 0.7), exact)
@@ -394,12 +410,8 @@ def test_full_size_has_the_released_numbers_of_parameters():
 
 def test_mini_is_mini_and_can_be_changed():
     config = Pi0Config.mini(action_dim=4, state_dim=5, horizon=8, vocab_size=300)
-    assert (config.action_dim, config.state_dim, config.horizon, config.vocab_size) == (
-        4,
-        5,
-        8,
-        300,
-    )
+    sizes = (config.action_dim, config.state_dim, config.horizon, config.vocab_size)
+    assert sizes == (4, 5, 8, 300)
     assert 0.8e6 < count(Pi0(Pi0Config.mini())) < 1.6e6
 
 

@@ -1,4 +1,6 @@
-"""The prompt rule: cleaned text, BOS first, a newline by itself last, padding to the right, nothing ever cut."""
+"""The prompt rule: cleaned text, BOS first, a newline by itself last, padding to the right, nothing
+ever cut.
+"""
 
 import pytest
 import torch

@@ -16,7 +16,8 @@ def generator(seed=0):
 @pytest.mark.parametrize("tau", [0.0, 0.3, 0.8])
 @pytest.mark.parametrize("x", [-1.2, 0.1, 2.0])
 def test_velocity_and_variance_against_quadrature(tau, x):
-    # Independent of the formula: integrate the posterior of A on a fine grid, p(A | x) ~ p(A) N(x; tau A, (1 - tau)^2).
+    # Independent of the formula: integrate the posterior of A on a fine grid, p(A | x) ~ p(A) N(x;
+    # tau A, (1 - tau)^2).
     mixture = toys.GaussianMixture([[-1.0], [0.5], [2.0]], 0.3, [1.0, 2.0, 0.5])
     a = torch.linspace(-6, 8, 200_001, dtype=torch.float64)
     prior = (mixture.weights[:, None] * torch.exp(-((a - mixture.means) ** 2) / (2 * 0.3**2))).sum(

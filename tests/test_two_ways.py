@@ -1,4 +1,6 @@
-"""The simulated demonstrations the package carries, and the simulator that made them (skipped where Meta-World is not installed)."""
+"""The simulated demonstrations the package carries, and the simulator that made them (skipped
+where Meta-World is not installed).
+"""
 
 import importlib.util
 import json
@@ -61,14 +63,18 @@ def first_pictures(carried):
 
 
 def passes(states, actions) -> tuple[int, int]:
-    """On which side the hand passed the wall's plane, and to which side it left: the sign of x then and there."""
+    """On which side the hand passed the wall's plane, and to which side it left: the sign of x
+    then and there.
+    """
     assert actions[0, 3] == -1
     at_wall = np.flatnonzero(states[:, 1] > sim.WALL[1])[0]
     return int(np.sign(states[at_wall, 0])), int(np.sign(states[-1, 0]))
 
 
 def no_telling(values, sides):
-    """Two-sample t statistics per column between left and right, all small: nothing to tell the sides by."""
+    """Two-sample t statistics per column between left and right, all small: nothing to tell the
+    sides by.
+    """
     left, right = values[sides == sim.LEFT], values[sides == sim.RIGHT]
     t = (left.mean(0) - right.mean(0)) / np.sqrt(
         left.var(0) / len(left) + right.var(0) / len(right)
@@ -157,7 +163,10 @@ def test_its_pictures_show_the_puck(first_pictures):
 
 
 def test_the_package_does_not_need_the_simulator():
-    code = "import sys; sys.modules['metaworld'] = sys.modules['mujoco'] = None; from minipi0.robot import two_ways as sim; sim.make_env()"
+    code = (
+        "import sys; sys.modules['metaworld'] = sys.modules['mujoco'] = None; "
+        "from minipi0.robot import two_ways as sim; sim.make_env()"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (
         "ImportError: the simulator needs Meta-World: pip install -r requirements.txt"

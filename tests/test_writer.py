@@ -63,11 +63,7 @@ def test_files_and_offsets(tmp_path):
     assert [
         (row[key + "file_index"], row[key + "from_timestamp"], row[key + "to_timestamp"])
         for row in rows
-    ] == [
-        (0, 0.0, 0.5),
-        (0, 0.5, 1.2),
-        (1, 0.0, 0.4),
-    ]
+    ] == [(0, 0.0, 0.5), (0, 0.5, 1.2), (1, 0.0, 0.4)]
     assert [row["tasks"] for row in rows] == [["tidy up"], ["make coffee"], ["tidy up"]]
     with av.open(str(folder / f"videos/{CAMERAS[1]}/chunk-000/file-000.mp4")) as container:
         assert [round(frame.time * 10) for frame in container.decode(video=0)] == list(range(12))

@@ -1,5 +1,8 @@
-"""The roads not taken, a file each. They share pi0's parts, so each can be compared with `pi0.py` line by line."""
+"""The roads not taken, a file each.
 
-from minipi0.baselines.regression import GaussianRegression, Regression, residuals
+They share pi0's parts, so each can be compared with `pi0.py` line by line.
+"""
 
-__all__ = ["GaussianRegression", "Regression", "residuals"]
+from minipi0.baselines.regression import NOISE, GaussianRegression, Regression, residuals
+
+__all__ = ["NOISE", "GaussianRegression", "Regression", "residuals"]

@@ -1,10 +1,15 @@
-"""Robot data sets: where they are, their tables, their frames, the action chunks cut from them, and how to write one.
+"""Robot data sets: where they are, their tables, frames and action chunks, and how to write one.
 
     from minipi0 import data
     train = data.load("cr5-banana", horizon=16)
     observation, actions, action_mask = train[0]
 
-sources -> lerobot -> frames -> chunks, and writer for the way back. No file here knows a model.
+<<<<<<< HEAD
+sources -> lerobot -> frames -> chunks, and writer for new data sets. No file here knows a model.
+=======
+sources -> lerobot -> frames -> chunks, and writer for the way back. problems and report say what is
+wrong with a recording: `python -m minipi0.data FOLDER_OR_NAME`. No file here knows a model.
+>>>>>>> nb09
 """
 
 from minipi0.data.chunks import ActionChunks, load

@@ -97,7 +97,9 @@ def load(
     tokens = prompt.tokenize(recording.task_texts, max(shortest, prompt_length or 0), tokenizer)
     pictures = {camera: frames.load(recording, camera, image_size) for camera in cameras}
     chosen = np.flatnonzero(episodes[split])
-    return ActionChunks(recording, chosen, horizon, image_size, pictures, normaliser, tokens, seed)
+    found = ActionChunks(recording, chosen, horizon, image_size, pictures, normaliser, tokens, seed)
+    found.tokenizer = tokenizer
+    return found
 
 
 class ActionChunks:
@@ -110,8 +112,10 @@ class ActionChunks:
     state: float32[N, S]; actions: float32[N, D]: as recorded, not normalised.
     tasks: the text of each item.
     cameras, fps, state_names, action_names: as in the data set.
-    horizon, image_size: as asked for.
+    horizon, image_size, tokenizer: as asked for.
     """
+
+    tokenizer = None
 
     def __init__(
         self, recording, chosen: np.ndarray, horizon, image_size, pictures, normaliser, tokens, seed
@@ -141,6 +145,20 @@ class ActionChunks:
     @property
     def stats(self) -> dict[str, Tensor]:
         return {k: v for what, one in self.normaliser.items() for k, v in one.stats(what).items()}
+
+    def about(self) -> dict:
+        """What a checkpoint should keep to be used on a robot, as plain values."""
+        own = self.tokenizer is None
+        return {
+            "cameras": self.cameras,
+            "state_names": self.state_names,
+            "action_names": self.action_names,
+            "fps": self.fps,
+            "horizon": self.horizon,
+            "tokenizer": "bytes" if own else self.tokenizer.name_or_path,
+            "prompt_length": self.tokens.shape[1],
+            "normalise": self.normaliser["action"].mode,
+        }
 
     def __len__(self) -> int:
         return len(self.rows)

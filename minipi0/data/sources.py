@@ -1,4 +1,7 @@
-"""From what a user names to a folder on this machine: a path, a named data set, or a Hugging Face repo id."""
+"""From the name of a data set to its folder on this machine.
+
+A data set is named by a path, by a name of `NAMES`, or by a Hugging Face repo id.
+"""
 
 import hashlib
 import http.client
@@ -15,11 +18,15 @@ from tqdm.auto import tqdm
 
 HERE = Path(__file__).parent
 NAMES = {
-    "cr5-banana": "81 demonstrations of a real Dobot CR5 arm, 'put the banana on the plate' (149 MB)",
+    "cr5-banana": "81 demonstrations of a real Dobot CR5 arm: a banana onto a plate (149 MB)",
     "metaworld-two-ways": "simulated demonstrations, carried by this package",
 }
 # MIT licence. The commit is fixed and the checksums of its files lie beside this module.
-CR5_BANANA_URL = "https://raw.githubusercontent.com/HuangJunkai2023/CR5_TCP_test/f4783b212a090c9f8668b85fb04cea57b8d8fa61/lerobot_data/"
+CR5_BANANA_COMMIT = "f4783b212a090c9f8668b85fb04cea57b8d8fa61"
+CR5_BANANA_URL = (
+    "https://raw.githubusercontent.com/HuangJunkai2023/CR5_TCP_test/"
+    f"{CR5_BANANA_COMMIT}/lerobot_data/"
+)
 CR5_BANANA_CHECKSUMS = HERE / "cr5_banana.sha256"
 
 
@@ -37,9 +44,11 @@ def cache_folder() -> Path:
 
 
 def locate(source: str | Path, cameras: list[str] | None = None) -> Path:
-    """The folder of a data set, fetched first where needed. cameras: those whose videos are wanted, None for all, [] for none.
+    """The folder of a data set, fetched first where needed.
 
-    Raises FileNotFoundError when `source` is none of a folder, a name of NAMES, a repo id; ConnectionError when it cannot be fetched.
+    cameras: those whose videos are wanted, None for all, [] for none.
+    Raises FileNotFoundError when `source` is no folder, no name of NAMES and no repo id. Raises
+    ConnectionError when it cannot be fetched.
     """
     found = _on_disk(source, cameras)
     if found:
@@ -55,47 +64,41 @@ def locate(source: str | Path, cameras: list[str] | None = None) -> Path:
         )
     if not _is_repo_id(source):
         raise FileNotFoundError(
-            f"{source!r} is no data set: not a folder here ({Path(source).expanduser().absolute()}), not a named one ({', '.join(NAMES)}), "
+            f"{source!r} is no data set: not a folder here "
+            f"({Path(source).expanduser().absolute()}), "
+            f"not a named one ({', '.join(NAMES)}), "
             "and not of the form of a Hugging Face repo id (owner/name)"
         )
     try:
-        return Path(
-            snapshot_download(source, repo_type="dataset", allow_patterns=_patterns(cameras))
-        )
+        return _snapshot(source, cameras)
     except (OSError, ValueError) as error:  # the Hub's errors are OSErrors
         raise ConnectionError(
-            f"{source!r} is no folder here ({Path(source).absolute()}), and as a Hugging Face data set it could not be fetched: {error}"
+            f"{source!r} is no folder here ({Path(source).absolute()}), "
+            f"and as a Hugging Face data set it could not be fetched: {error}"
         ) from error
 
 
 def available(source: str | Path, cameras: list[str] | None = None) -> bool:
-    """Can the data set be had without the network? (So a notebook can take another one and say so.)"""
-    return (
-        _on_disk(source, cameras) is not None
-        or _is_repo_id(str(source))
-        and _in_hub_cache(str(source), cameras)
-    )
+    """Whether the data set can be had without the network. If not, a notebook takes another one."""
+    if _on_disk(source, cameras) is not None:
+        return True
+    return _is_repo_id(str(source)) and _in_hub_cache(str(source), cameras)
 
 
 def fetch(url: str, checksums: dict[str, str], folder: Path) -> None:
-    """Download url + PATH to folder / PATH for every {PATH: sha256}; interrupted, it goes on where it stopped.
+    """Download url + PATH to folder / PATH for every PATH. An interrupted download can be resumed.
 
-    A file gets its name only after its checksum is right, so present files need no second look; a partial one lies beside it as
-    PATH.part. Raises ConnectionError when the source cannot be reached, ValueError for a file with another checksum.
+    checksums: {PATH: sha256}. A file gets its name only after its checksum is right, so files that
+        are present are not checked again. A partial file is called PATH.part.
+    Raises ConnectionError when the source cannot be reached, ValueError for a file with another
+    checksum.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(folder / ".lock"):  # a second process waits, then finds everything there
-        missing = {
-            path: digest for path, digest in checksums.items() if not (folder / path).exists()
-        }
-        bar = tqdm(
-            missing.items(),
-            f"fetching {folder.name}",
-            len(checksums),
-            unit="file",
-            initial=len(checksums) - len(missing),
-        )
-        for path, digest in bar:
+        missing = [path for path in checksums if not (folder / path).exists()]
+        total, present = len(checksums), len(checksums) - len(missing)
+        bar = tqdm(missing, f"fetching {folder.name}", total, unit="file", initial=present)
+        for path in bar:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(target.name + ".part")
@@ -103,14 +106,16 @@ def fetch(url: str, checksums: dict[str, str], folder: Path) -> None:
                 _download(url + path, part)
             except (OSError, http.client.HTTPException) as error:
                 raise ConnectionError(
-                    f"{url + path} cannot be fetched ({error}). Run it again to go on where it stopped, or, without a network, "
-                    f"set MINIPI0_DATA to a folder that holds a copy as {folder.name}/."
+                    f"{url + path} cannot be fetched ({error}). Run it again to go on where it "
+                    "stopped, or, without a network, set MINIPI0_DATA to a folder that holds a "
+                    f"copy as {folder.name}/."
                 ) from error
             found = hashlib.sha256(part.read_bytes()).hexdigest()
-            if found != digest:
+            if found != checksums[path]:
                 part.unlink()
                 raise ValueError(
-                    f"{url + path} has sha256 {found}, expected {digest}: refused. Run it again: it may have been cut off."
+                    f"{url + path} has sha256 {found}, expected {checksums[path]}: refused. "
+                    "Run it again: it may have been cut off."
                 )
             os.replace(part, target)
 
@@ -141,26 +146,25 @@ def read_checksums(file: Path) -> dict[str, str]:
 
 
 def _wanted(checksums: Path, cameras: list[str] | None) -> dict[str, str]:
-    everything = read_checksums(checksums)
-    return {
-        path: digest
-        for path, digest in everything.items()
-        if cameras != [] or not path.startswith("videos/")
-    }
+    """The files to fetch: all of them, or all but the videos where no camera is wanted."""
+    wanted = read_checksums(checksums)
+    if cameras == []:
+        wanted = {path: wanted[path] for path in wanted if not path.startswith("videos/")}
+    return wanted
 
 
 def _on_disk(source: str | Path, cameras: list[str] | None) -> Path | None:
-    """The folder of `source` when it is here already. A name wins over a folder of that name (write ./NAME for the folder)."""
+    """The folder of `source` when it is here already, or None.
+
+    A name wins over a folder of that name (write ./NAME for the folder).
+    """
     if source == "cr5-banana":
         given = Path(os.environ.get("MINIPI0_DATA", "")).expanduser() / "cr5_banana"
         if os.environ.get("MINIPI0_DATA") and (given / "meta" / "info.json").exists():
             return given
         fetched = cache_folder() / "cr5_banana"
-        return (
-            fetched
-            if all((fetched / path).exists() for path in _wanted(CR5_BANANA_CHECKSUMS, cameras))
-            else None
-        )
+        wanted = _wanted(CR5_BANANA_CHECKSUMS, cameras)
+        return fetched if all((fetched / path).exists() for path in wanted) else None
     if source == "metaworld-two-ways":
         carried = HERE / "carried" / "metaworld_two_ways"
         return carried if (carried / "meta" / "info.json").exists() else None
@@ -173,17 +177,17 @@ def _is_repo_id(source: str) -> bool:
 
 
 def _in_hub_cache(repo_id: str, cameras: list[str] | None) -> bool:
-    """Is a snapshot here? Its files are as many as were asked for when it was fetched; a missing one is reported when it is read."""
+    """Whether a snapshot is here. A file that it lacks is reported when it is read."""
     try:
-        snapshot_download(
-            repo_id, repo_type="dataset", allow_patterns=_patterns(cameras), local_files_only=True
-        )
+        _snapshot(repo_id, cameras, local_files_only=True)
     except (OSError, ValueError):
         return False
     return True
 
 
-def _patterns(cameras: list[str] | None) -> list[str]:
-    """File patterns for the Hub; `*` matches across folders, and both versions have the camera's key as a folder."""
+def _snapshot(repo_id: str, cameras: list[str] | None, **options) -> Path:
+    """A data set's folder in the Hub's cache, with the videos of these cameras."""
+    # `*` matches across folders, and both versions have the camera's key as a folder
     videos = ["videos/*"] if cameras is None else [f"videos/*{camera}/*" for camera in cameras]
-    return ["meta/*", "data/*", *videos]
+    wanted = ["meta/*", "data/*", *videos]
+    return Path(snapshot_download(repo_id, repo_type="dataset", allow_patterns=wanted, **options))

@@ -1,33 +1,25 @@
-"""Checks of notebook 12's exercises: memory, positions, the robot's adapter, a latency budget, delta actions; the capstone.
+"""Checks of notebook 12's exercises: memory, positions, the robot's adapter, a latency budget,
+delta actions; the capstone.
 
-The capstone's toy, its small network and its training loop stand here too, so that only flow matching is left to write.
+The capstone's toy, its small network and its training loop stand here too, so that only flow
+matching is left to write.
 """
 
 import torch
 from torch import Tensor, nn
 
 from minipi0.exercises import exercise
+from minipi0.exercises.answers import near, numbers
 
 EXPERT, PROJECTIONS, ALL = 311_464_960, 3_248_160, 3_238_048_528  # full size
 
 
-def _number(answer, what: str):
-    try:
-        return float(answer)
-    except (TypeError, ValueError):
-        return f"give one number: {what}"
-
-
-def _near(got: float, expected: float, tolerance: float = 0.01) -> bool:
-    return abs(got - expected) <= tolerance * abs(expected)
-
-
 @exercise("12.1")
 def memory_of_the_expert_alone(answer):
-    """GB for training expert and projections in float32 (20 bytes each) beside a VLM frozen in bf16."""
-    got = _number(answer, "gigabytes (1 GB = 1e9 bytes)")
-    if isinstance(got, str):
-        return got
+    """GB for training expert and projections in float32 (20 bytes each) beside a VLM frozen in
+    bf16.
+    """
+    [got] = numbers(answer, "gigabytes (1 GB = 1e9 bytes)")
     trained = EXPERT + PROJECTIONS
     frozen = ALL - trained
     right = (2 * frozen + 20 * trained) / 1e9
@@ -49,7 +41,8 @@ def memory_of_the_expert_alone(answer):
         ),
         (
             20 * ALL / 1e9,
-            "that is full fine-tuning. The VLM's parameters need no gradient, no moments and no average.",
+            "that is full fine-tuning. The VLM's parameters need no gradient, no moments and no "
+            "average.",
         ),
         (
             (2 * (ALL - EXPERT) + 20 * EXPERT) / 1e9,
@@ -58,17 +51,20 @@ def memory_of_the_expert_alone(answer):
     ]:
         if abs(got - wrong) < 0.002 * wrong:
             return message
-    if not _near(got, right, 0.004):
-        return f"2 bytes for each of the {frozen:,} frozen parameters, 20 for each of the {trained:,} trained ones."
+    if not near(got, right, 0.004 * right):
+        return (
+            f"2 bytes for each of the {frozen:,} frozen parameters, 20 for each of the "
+            f"{trained:,} trained ones."
+        )
 
 
 @exercise("12.2")
 def positions_of_a_smaller_robot(answer):
-    """Slots: camera, masked, camera; 48 text tokens of which 20 are real; state; 50 actions. (state's position, last action's)"""
-    try:
-        state, last = (int(v) for v in answer)
-    except (TypeError, ValueError):
-        return "give two whole numbers: (position of the state, position of the last action)"
+    """Slots: camera, masked, camera; 48 text tokens of which 20 are real; state; 50 actions.
+    (state's position, last action's)
+    """
+    names = "position of the state, position of the last action"
+    state, last = numbers(answer, names, whole=True)
     if (state, last) == (816, 866):
         return "those are places in the row. Positions count real tokens only: cumsum(valid) - 1."
     if (state, last) == (788, 838):
@@ -96,10 +92,16 @@ def adapter(answer):
     )
     got = answer(state, mean, std, 8)
     if not isinstance(got, Tensor) or got.shape != (8,):
-        return f"expected a tensor of shape (8,) for width 8, got {tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__}"
+        return (
+            "expected a tensor of shape (8,) for width 8, got "
+            f"{tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__}"
+        )
     scored = (state - mean) / std
     if torch.allclose(got[:3], state):
-        return "that pads, but does not normalise: subtract the mean, divide by the standard deviation."
+        return (
+            "that pads, but does not normalise: subtract the mean, divide by the standard "
+            "deviation."
+        )
     if torch.allclose(got[:3], state / std - mean):
         return "divided before subtracting: the mean is in the robot's units, so subtract it first."
     if torch.allclose(got[:3], (state - mean) / std**2) or torch.allclose(
@@ -122,16 +124,19 @@ def adapter(answer):
         or got.shape != (32,)
         or not torch.allclose(got[:2], scored[:2], atol=1e-5)
     ):
-        return "right for 3 numbers and width 8, wrong for 2 and width 32: how many zeros there are depends on both."
+        return (
+            "right for 3 numbers and width 8, wrong for 2 and width 32: "
+            "how many zeros there are depends on both."
+        )
 
 
 @exercise("12.4")
 def steps_in_a_budget(answer):
-    """The paper's times, 14 + 32 + 2.7 n ms: (most steps within 60 ms, fewest steps for which the passes take more than half)."""
-    try:
-        most, fewest = (int(v) for v in answer)
-    except (TypeError, ValueError):
-        return "give two whole numbers: (most steps within 60 ms, fewest steps that take more than half of the time)"
+    """The paper's times, 14 + 32 + 2.7 n ms: (most steps within 60 ms, fewest steps for which
+    the passes take more than half).
+    """
+    names = "most steps within 60 ms, fewest steps that take more than half of the time"
+    most, fewest = numbers(answer, names, whole=True)
     if (most, fewest) == (18, 5):
         return "both are right, in the other order."
     if most == 22:
@@ -152,7 +157,9 @@ def steps_in_a_budget(answer):
 
 @exercise("12.5")
 def from_deltas(answer):
-    """to_absolute(deltas (B, H, D), state (B, D), is_delta (D,)) -> absolute targets; others pass through."""
+    """to_absolute(deltas (B, H, D), state (B, D), is_delta (D,)) -> absolute targets; others
+    pass through.
+    """
     generator = torch.Generator().manual_seed(1)
     deltas, state = (
         torch.randn(2, 5, 3, generator=generator),
@@ -166,32 +173,46 @@ def from_deltas(answer):
     if not isinstance(got, Tensor) or got.shape != deltas.shape:
         return f"expected a tensor of shape {tuple(deltas.shape)}"
     if not torch.equal(deltas, before):
-        return "your function changed its input: the same chunk converted twice would move twice. Work on a copy."
+        return (
+            "your function changed its input: the same chunk converted twice would move twice. "
+            "Work on a copy."
+        )
     everything = deltas + state[:, None]
     right = torch.where(is_delta, everything, deltas)
     if torch.allclose(got, everything):
-        return "some commands, like the gripper's, are absolute already: leave the dims where is_delta is False alone."
+        return (
+            "some commands, like the gripper's, are absolute already: "
+            "leave the dims where is_delta is False alone."
+        )
     for wrong in (
         deltas.cumsum(1) + state[:, None],
         torch.where(is_delta, deltas.cumsum(1) + state[:, None], deltas),
     ):
         if torch.allclose(got, wrong):
-            return "no cumulative sum: every delta of the chunk is counted from the state at its start, not from the action before."
+            return (
+                "no cumulative sum: every delta of the chunk is counted from the state at its "
+                "start, not from the action before."
+            )
     if torch.allclose(got, torch.where(is_delta, deltas - state[:, None], deltas)):
         return "the sign: delta = action - state, so action = delta + state."
     if not torch.allclose(got, right, atol=1e-6):
-        return "where is_delta: the delta plus the state of the same item, the same state for all H actions."
+        return (
+            "where is_delta: the delta plus the state of the same item, the same state for all H "
+            "actions."
+        )
 
 
-# ---- the capstone ------------------------------------------------------------------------------------------------------------------
+# ---- the capstone --------------------------------------------------------------------------------
 
 CENTRES = torch.tensor([[-1.0, 0.5], [1.0, -0.5]])
 
 
-def two_ways(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """n "actions" (n, 2): 30 % of them near (-1, 0.5), 70 % near (1, -0.5), standard deviation 0.1."""
-    which = (torch.rand(n, generator=generator) < 0.7).long()
-    return CENTRES[which] + 0.1 * torch.randn(n, 2, generator=generator)
+def two_ways(n: int) -> Tensor:
+    """n "actions" (n, 2): 30 % of them near (-1, 0.5), 70 % near (1, -0.5), standard deviation
+    0.1.
+    """
+    which = (torch.rand(n) < 0.7).long()
+    return CENTRES[which] + 0.1 * torch.randn(n, 2)
 
 
 class TinyNetwork(nn.Module):
@@ -236,17 +257,26 @@ def _path(interpolate, target, actions, noise, tau):
         .numel()
         > 1
     ):
-        return "interpolate: tau is one number per item; in your product it runs along the dims. Reshape it to (B, 1)."
+        return (
+            "interpolate: tau is one number per item; in your product it runs along the dims. "
+            "Reshape it to (B, 1)."
+        )
     got = interpolate(actions, noise, tau)
     if torch.allclose(got, (1 - tau[:, None]) * actions + tau[:, None] * noise):
-        return "interpolate: there tau = 0 is the action. Here it is the noise: tau * action + (1 - tau) * noise."
+        return (
+            "interpolate: there tau = 0 is the action. Here it is the noise: "
+            "tau * action + (1 - tau) * noise."
+        )
     if got.shape != actions.shape or not torch.allclose(
         got, tau[:, None] * actions + (1 - tau[:, None]) * noise, atol=1e-6
     ):
         return "interpolate: the straight line, tau * action + (1 - tau) * noise."
     got = target(actions, noise)
     if torch.allclose(got, noise - actions):
-        return "target: noise - action points back to the noise. The line's derivative in tau is action - noise."
+        return (
+            "target: noise - action points back to the noise. The line's derivative in tau is "
+            "action - noise."
+        )
     if torch.allclose(got, actions):
         return "target: that is where the line ends, not how fast one moves along it."
     if got.shape != actions.shape or not torch.allclose(got, actions - noise):
@@ -281,11 +311,20 @@ def _sampler(sample, noise):
     if abs(times[0] - 0.25) < 1e-6:
         return "sample: your first tau is 1/4. A step starts where it starts: 0, 1/4, 2/4, 3/4."
     if any(abs(t - i / 4) > 1e-5 for i, t in enumerate(times)):
-        return f"sample: the network was asked at tau = {[round(t, 3) for t in times]}, expected 0, 1/4, 2/4, 3/4"
+        return (
+            f"sample: the network was asked at tau = {[round(t, 3) for t in times]}, expected 0, "
+            "1/4, 2/4, 3/4"
+        )
     if kinds != {"Tensor"}:
-        return f"sample: tau reached the network as a {kinds.pop()}; give a tensor, one number per item, (B,)"
+        return (
+            f"sample: tau reached the network as a {kinds.pop()}; "
+            "give a tensor, one number per item, (B,)"
+        )
     if not shapes <= {(), (1,), (5,), (5, 1)}:
-        return f"sample: tau reached the network with shape {shapes.pop()}; give one number per item, (B,)"
+        return (
+            f"sample: tau reached the network with shape {shapes.pop()}; "
+            "give one number per item, (B,)"
+        )
 
 
 def _objective(loss, actions):
@@ -299,7 +338,10 @@ def _objective(loss, actions):
     if not all(isinstance(v, Tensor) and v.ndim == 0 for v in values):
         return "loss: return one number, a 0-d tensor (the mean)"
     if any(len(tau) != len(actions) for tau in seen):
-        return f"loss: every item needs a tau of its own, (B,) = ({len(actions)},); the network was given {len(seen[0])}"
+        return (
+            f"loss: every item needs a tau of its own, (B,) = ({len(actions)},); "
+            f"the network was given {len(seen[0])}"
+        )
     taus = torch.cat(seen)
     if taus.min() < 0 or taus.max() > 1 or taus.max() < 0.9 or taus.min() > 0.1:
         return f"loss: tau should cover [0, 1], yours lies in [{taus.min():.2f}, {taus.max():.2f}]"
@@ -308,9 +350,15 @@ def _objective(loss, actions):
     expected = actions.pow(2).mean().item() + 1  # E (A - eps)^2 for a network that says 0
     mean = sum(v.item() for v in values) / len(values)
     if abs(mean / expected - 2) < 0.15:
-        return "loss: twice as large as expected: mean over the dims, not a sum (it trains all the same; pi0 takes the mean)."
+        return (
+            "loss: twice as large as expected: mean over the dims, not a sum (it trains all the "
+            "same; pi0 takes the mean)."
+        )
     if abs(mean / expected - 1) > 0.15:
-        return f"loss: for a network that always says 0 it should be E(A - eps)² = {expected:.2f} on average, yours is {mean:.2f}"
+        return (
+            f"loss: for a network that always says 0 it should be E(A - eps)² = {expected:.2f} "
+            f"on average, yours is {mean:.2f}"
+        )
 
 
 def _trained(loss, sample):
@@ -328,8 +376,12 @@ def _trained(loss, sample):
     nowhere = (distance.min(1).values > 0.5).float().mean().item()
     if nowhere > 0.1:
         return (
-            f"trained with your loss, {nowhere:.0%} of your samples lie at neither mode: does the network see A^tau and its own tau, "
+            f"trained with your loss, {nowhere:.0%} of your samples lie at neither mode: "
+            "does the network see A^tau and its own tau, "
             "and is the target the slope of that very line, with the same noise?"
         )
     if abs(share - 0.7) > 0.1:
-        return f"both modes are there, but {share:.0%} of the samples are at the right one, where 70 % of the data are"
+        return (
+            f"both modes are there, but {share:.0%} of the samples are at the right one, where "
+            "70 % of the data are"
+        )

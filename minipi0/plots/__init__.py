@@ -1,1 +1,5 @@
-"""Every picture the notebooks draw. A module per subject; all of them draw on axes made by `style.figure`."""
+"""Every picture the notebooks draw, on axes made by `style.figure`.
+
+A module per notebook, by its name. `flow_field` has the widgets' static twins, `shared` what
+several notebooks draw, `style` the colours and the window.
+"""

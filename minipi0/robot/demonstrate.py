@@ -26,9 +26,9 @@ class Disturbance:
     `frames`. The gripper's command is left alone.
     """
 
-    noise: float = 0.1
-    push: float = 0.5
-    often: float = 0.04
+    noise: float = 0.06
+    push: float = 0.4
+    often: float = 0.03
     frames: int = 3
 
     def along(self, length: int, rng: np.random.Generator) -> np.ndarray:

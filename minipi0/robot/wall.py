@@ -15,12 +15,12 @@ PROMPTS = {
     "right": "carry the puck past the right of the wall",
 }
 SIGN = {"left": LEFT, "right": RIGHT}
-HALF = np.array([0.12, 0.01, 0.08])  # half the wall's width, depth and height
+HALF = np.array([0.08, 0.01, 0.08])  # half the wall's width, depth and height
 WALL = np.array([0.0, 0.75, HALF[2]])  # its centre
-GOAL = np.array([0.0, 0.90, 0.02])  # of the puck, on the table behind the wall; marked nowhere
+GOAL = np.array([0.0, 0.88, 0.02])  # of the puck, on the table behind the wall; marked nowhere
 NEAR = 0.07  # m: so close to the goal counts
 HEIGHT = 0.12  # of the hand while it carries; the puck hangs below it, lower than the wall
-GRIP = 0.04  # m, from the puck's centre up to the hand's
+GRIP = 0.045  # m, from the puck's centre up to the hand's
 FRONT = dict(lookat=(0.0, 0.73, 0.07), azimuth=133, elevation=-32, distance=1.0)
 
 
@@ -48,7 +48,7 @@ class Wall(Robot):
         """Hand and puck in front of the wall's middle, each number at most 1 cm off."""
         _restore(self.world, self.grasped)
         y = WALL[1] - HALF[1] - rng.uniform(*self.runway)
-        start = rng.uniform((-0.01, y - 0.002, HEIGHT - 0.01), (0.01, y + 0.002, HEIGHT + 0.01))
+        start = rng.uniform((-0.01, y - 0.002, HEIGHT - 0.005), (0.01, y + 0.002, HEIGHT + 0.005))
         for _ in range(160):  # simulator steps
             seen = _advance(self.world, np.array([*10 * (start - self.world.get_endeff_pos()), 1]))
         self.touched, self.passed = False, 0
@@ -79,12 +79,12 @@ class Demonstrator:
     """Heads for a point beside the wall, then for one behind that, then for the goal, and lets go there."""
 
     def __init__(self, side: int, rng: np.random.Generator):
-        x, height = side * rng.uniform(0.20, 0.24), HEIGHT + rng.uniform(-0.01, 0.01)
-        self.speed = rng.uniform(0.35, 0.45)
+        x, height = side * rng.uniform(0.175, 0.195), HEIGHT + rng.uniform(-0.005, 0.005)
+        self.speed = rng.uniform(0.38, 0.42)
         self.way = [
-            np.array([x, WALL[1] - 0.07, height]),
-            np.array([x, WALL[1] + 0.10, height]),
-            GOAL + (0, 0, GRIP),
+            np.array([x, WALL[1] - 0.08, height]),
+            np.array([x, WALL[1] + 0.07, height]),
+            GOAL + (0, 0, GRIP + 0.01),
         ]
 
     def __call__(self, seen: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ class Demonstrator:
             self.way.pop(0)
         wanted = self.way[0] - hand
         let_go = len(self.way) == 1 and np.linalg.norm(wanted) < 0.025
-        move = 5 * wanted
+        move = 8 * wanted
         move = move * min(1, self.speed / max(np.linalg.norm(move), 1e-9))
         return np.array([*move, -1 if let_go else 1], dtype=np.float32)
 

@@ -1,4 +1,8 @@
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, RobotPlayer. The `..._fallback` ones need only ipywidgets."""
+"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, EpisodePlayer,
+RobotPlayer.
+
+The `..._fallback` ones need only ipywidgets.
+"""
 
 import importlib
 
@@ -9,6 +13,7 @@ _WHERE = {
     "RobotPlayer": "robot_player",
 }
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
+_WHERE |= {"EpisodePlayer": "episode_player"}
 __all__ = [*_WHERE, *_FALLBACK]
 
 
@@ -21,7 +26,10 @@ def __getattr__(name: str):
     except ModuleNotFoundError as error:
         if error.name != "anywidget":
             raise
+        fallback = f"{_WHERE[name]}_fallback"
+        hint = "the figure beside it says the same"
+        if fallback in _FALLBACK:
+            hint = f"minipi0.widgets.{fallback}() does with ipywidgets alone"
         raise ImportError(
-            f"{name} needs the package anywidget (pip install anywidget, then reload the page); "
-            f"minipi0.widgets.{_WHERE[name]}_fallback() does with ipywidgets alone"
+            f"{name} needs the package anywidget (pip install anywidget, then reload the page); {hint}"
         ) from error

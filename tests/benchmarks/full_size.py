@@ -1,12 +1,14 @@
-"""The full-size model on a small machine: load a released-layout file of random weights, sample one chunk, and see what it took.
+"""The full-size model on a small machine: load a released-layout file of random weights, sample one
+chunk, and see what it took.
 
-    python tests/benchmarks/full_size.py                # about 8 GB of disk, in a temporary folder that is removed afterwards
+    python tests/benchmarks/full_size.py                # 8 GB of disk, removed afterwards
     python tests/benchmarks/full_size.py --folder big   # there instead, to be kept and used again
     python tests/benchmarks/full_size.py --device cuda  # latency, eager and compiled
 
-The file is written tensor by tensor. A fresh process loads it in bf16 and samples a 50-step chunk from three 224x224 cameras in ten Euler
-steps. Its peak memory is the operating system's account of that process (maximum resident set: its own memory and the pages of the file),
-taken from outside; it must stay within 1.2 times the weights' bytes. Ends with a non-zero status when it does not.
+The file is written tensor by tensor. A fresh process loads it in bf16 and samples a 50-step chunk
+from three 224x224 cameras in ten Euler steps. Its peak memory is the operating system's account of
+that process (maximum resident set: its own memory and the pages of the file), taken from outside;
+it must stay within 1.2 times the weights' bytes. Ends with a non-zero status when it does not.
 """
 
 import argparse
@@ -31,7 +33,10 @@ CAMERAS, STEPS, PROMPT = 3, 10, 48
 
 
 def write_checkpoint(folder: Path) -> None:
-    """The released layout at full size: 778 random tensors, both lm_heads among them. Norms multiply by one, all else is N(0, 0.02)."""
+    """The released layout at full size: 778 random tensors, both lm_heads among them.
+
+    Norms multiply by one, all else is N(0, 0.02).
+    """
     config = Pi0Config.full()
     with torch.device("meta"):
         model = Pi0(config).to(torch.bfloat16)
@@ -88,7 +93,10 @@ def random_observation(config: Pi0Config, device: str, dtype: torch.dtype) -> Ob
 
 
 def sample(folder: str, device: str, repeats: int) -> dict:
-    """What the fresh process does. Returns seconds, by part: medians over `repeats` samples after, on CUDA, a warm-up."""
+    """What the fresh process does.
+
+    Returns seconds, by part: medians over `repeats` samples after, on CUDA, a warm-up.
+    """
     start = time.perf_counter()
     model = Pi0.from_pretrained(folder).to(device)
     synchronize(device)
@@ -161,7 +169,9 @@ def sample(folder: str, device: str, repeats: int) -> dict:
 
 
 def peak_of(command: list[str]) -> tuple[str, int]:
-    """Run a command. Returns its output and its maximum resident set in bytes, as the operating system counted it."""
+    """Run a command. Returns its output and its maximum resident set in bytes, as the operating
+    system counted it.
+    """
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -195,17 +205,8 @@ def main() -> None:
     try:
         if not (folder / "config.json").exists():
             write_checkpoint(folder)
-        command = [
-            sys.executable,
-            __file__,
-            "--child",
-            str(folder),
-            "--device",
-            args.device,
-            "--repeats",
-            str(repeats),
-        ]
-        output, peak = peak_of(command)
+        command = [sys.executable, __file__, "--child", str(folder)]
+        output, peak = peak_of([*command, "--device", args.device, "--repeats", str(repeats)])
     finally:
         if not args.folder:
             shutil.rmtree(folder)
@@ -214,7 +215,8 @@ def main() -> None:
     print(f"{result['parameters']:,} parameters, {result['weight_bytes'] / 1e9:.2f} GB")
     print(f"a chunk of shape {result['shape']}, finite: {result['finite']}")
     print(
-        f"peak memory {peak / 1e9:.2f} GB, {result['peak_ratio']:.3f} times the weights (limit {LIMIT})"
+        f"peak memory {peak / 1e9:.2f} GB, {result['peak_ratio']:.3f} times the weights (limit "
+        f"{LIMIT})"
     )
     for part, seconds in result["seconds"].items():
         print(f"{part:24s} {seconds:9.3f} s")

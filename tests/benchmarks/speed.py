@@ -1,12 +1,14 @@
-"""minipi0 and transformers' PI0 side by side: the same weights, the same inputs, in one process, taking turns.
+"""minipi0 and transformers' PI0 side by side: the same weights, the same inputs, in one process,
+taking turns.
 
-    python tests/benchmarks/speed.py --json speed.json                           # the mid-size configuration, 2 threads, about 10 minutes
+    python tests/benchmarks/speed.py --json speed.json  # mid-size, 2 threads, about 10 minutes
     python tests/benchmarks/speed.py --device cuda --size full --dtype bfloat16  # on a GPU
 
-Prints a table of medians and writes everything as JSON. Before anything is timed, the outputs are compared. A training step is forward and
-backward, no optimiser; a sample is one chunk in ten Euler steps. GFLOP/s next to what a plain matrix product reaches in the same run say
-how much there is still to gain. Memory is the peak of a fresh process each. `--compile` adds the compiled variants, and for sampling
-those with frozen weights: minutes of compiling.
+Prints a table of medians and writes everything as JSON. Before anything is timed, the outputs are
+compared. A training step is forward and backward, no optimiser; a sample is one chunk in ten Euler
+steps. GFLOP/s next to what a plain matrix product reaches in the same run say how much there is
+still to gain. Memory is the peak of a fresh process each. `--compile` adds the compiled variants,
+and for sampling those with frozen weights: minutes of compiling.
 """
 
 import argparse
@@ -58,14 +60,18 @@ def configuration(size: str) -> tuple[Pi0Config, int, int, int]:
 
 
 def keep_freed_memory() -> None:
-    """glibc gives freed memory back whenever enough of it lies at the heap's end, which is chance: 40 ms of page faults a step, or none."""
+    """glibc gives freed memory back whenever enough of it lies at the heap's end, which is
+    chance: 40 ms of page faults a step, or none.
+    """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         for trim_or_mmap_threshold in (-1, -3):
             libc.mallopt(trim_or_mmap_threshold, 2**31 - 1)
 
 
 def seconds_of(function, device: str) -> dict[str, float]:
-    """One run: by the wall clock, and the process's CPU time (of all threads), which busy neighbours disturb less."""
+    """One run: by the wall clock, and the process's CPU time (of all threads), which busy
+    neighbours disturb less.
+    """
     if device == "cuda":
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()
@@ -79,7 +85,9 @@ def seconds_of(function, device: str) -> dict[str, float]:
 
 
 def interleaved(functions: dict, device: str, repeats: int) -> dict[str, dict[str, float]]:
-    """Every function once to warm up, then in turns, so that a busy spell of the machine hits all alike. Medians."""
+    """Every function once to warm up, then in turns, so that a busy spell of the machine hits
+    all alike. Medians.
+    """
     for function in functions.values():
         function()
     if device == "cuda":
@@ -96,7 +104,10 @@ def interleaved(functions: dict, device: str, repeats: int) -> dict[str, dict[st
 
 
 class Case:
-    """One training step and one sample, of minipi0 or the reference. Inputs and noise are the same for both."""
+    """One training step and one sample, of minipi0 or the reference.
+
+    Inputs and noise are the same for both.
+    """
 
     def __init__(
         self,
@@ -174,7 +185,9 @@ def variants(cases: dict[str, Case], device: str) -> dict[str, dict]:
 
 
 def compile_case(case: Case, frozen: bool = False) -> Case:
-    """The same case with its model compiled, the reference's with the same settings; weights shared with the eager one unless frozen."""
+    """The same case with its model compiled, the reference's with the same settings; weights
+    shared with the eager one unless frozen.
+    """
     twin = copy.copy(case)
     twin.model = (
         copy.deepcopy(case.model) if frozen else copy.copy(case.model)
@@ -200,22 +213,13 @@ def gflop(function) -> float:
 
 
 def memory_of(which: str, args) -> dict[str, float]:
-    """A training step in a fresh process: its peak, and how far that lies above the peak before the step, in bytes."""
-    command = [
-        sys.executable,
-        __file__,
-        "--memory",
-        which,
-        "--size",
-        args.size,
-        "--device",
-        args.device,
-        "--dtype",
-        args.dtype,
-    ]
-    output = subprocess.run(
-        [*command, "--threads", str(args.threads)], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
+    """A training step in a fresh process: its peak, and how far that lies above the peak before
+    the step, in bytes.
+    """
+    command = [sys.executable, __file__, "--memory", which]
+    for name in ("size", "device", "dtype", "threads"):
+        command += [f"--{name}", str(getattr(args, name))]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output.splitlines()[-1])
 
 
@@ -334,20 +338,22 @@ def run(args) -> dict:
 
 def table(result: dict) -> str:
     lines = [
-        f"{result['device']}, {result['threads']} threads, {result['dtype']}, {result['date']}, {result['clock']} clock, medians"
+        f"{result['device']}, {result['threads']} threads, {result['dtype']}, {result['date']}, "
+        f"{result['clock']} clock, medians"
     ]
     lines += [f"largest difference from transformers: {result['difference']}"]
-    lines += [
-        f"a plain matrix product: {', '.join(f'{rate:.0f} GFLOP/s in {kind}' for kind, rate in result['matmul GFLOP/s'].items())}"
-    ]
+    rates = [f"{rate:.0f} GFLOP/s in {kind}" for kind, rate in result["matmul GFLOP/s"].items()]
+    lines += [f"a plain matrix product: {', '.join(rates)}"]
     lines += [f"{'':40s} {'seconds':>9s} {'times faster':>13s} {'of matmul rate':>15s}"]
     for name, row in result["rows"].items():
         lines.append(
-            f"{name:40s} {row['seconds']:9.4f} {row['times faster']:13.2f} {row['share of matmul rate']:15.0%}"
+            f"{name:40s} {row['seconds']:9.4f} {row['times faster']:13.2f} "
+            f"{row['share of matmul rate']:15.0%}"
         )
     for name, used in result["memory"].items():
         lines.append(
-            f"memory of a training step: {name:24s} {used['of the step'] / 1e6:8.0f} MB (process {used['peak'] / 1e6:.0f} MB)"
+            f"memory of a training step: {name:24s} {used['of the step'] / 1e6:8.0f} MB (process "
+            f"{used['peak'] / 1e6:.0f} MB)"
         )
     return "\n".join(lines)
 

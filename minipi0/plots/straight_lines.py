@@ -1,18 +1,21 @@
-"""Notebook 01's pictures: paths from noise to action, what Euler makes of them, chunks on their way, lines that cross."""
+"""Notebook 01's pictures: paths from noise to action, what Euler makes of them, crossing lines."""
 
 import torch
 
 from minipi0.plots import style
 
-LIMIT = 3.4
-
 
 def transport(path, title: str = ""):
-    """Particles in one dimension against tau, with the histogram of where they start and end. path: (steps + 1, N). Returns the figure."""
+    """Particles in one dimension against tau, with the histograms of where they start and end.
+
+    path: float[steps + 1, N]
+
+    Returns the figure.
+    """
     path = torch.as_tensor(path)
-    fig, (left, middle, right) = style.figure(
-        1, 3, size=(3.0, 3.6), sharey=True, gridspec_kw={"width_ratios": [1, 2.6, 1]}
-    )
+    ratios = {"width_ratios": [1, 2.6, 1]}
+    fig, axes = style.figure(1, 3, size=(3.0, 3.6), sharey=True, gridspec_kw=ratios)
+    left, middle, right = axes
     bins = torch.linspace(path.min().item() - 0.1, path.max().item() + 0.1, 50)
     left.hist(path[0], bins, orientation="horizontal", color=style.NOISE)
     left.invert_xaxis()
@@ -26,61 +29,64 @@ def transport(path, title: str = ""):
 
 
 def two_schedules(paths: dict, velocities: dict, noise, action):
-    """Left: each named path from noise to action, (T, 2), with dots at equal steps of tau. Right: its velocity's first component
-    against tau, (T,). Returns the figure."""
+    """Two paths from noise to action with dots at equal steps of tau, and how fast they go.
+
+    paths: {name: float[T, 2]}
+    velocities: {name: float[T]}, the velocity's first component
+    noise, action: float[2]
+
+    Returns the figure.
+    """
     fig, (plane, graph) = style.figure(1, 2, size=(4.6, 3.8))
-    for (name, path), colour, line in zip(
-        paths.items(), (style.FLOW, style.ONE_STEP), ("-", "--"), strict=True
-    ):
+    looks = ((style.FLOW, "-"), (style.ONE_STEP, "--"))
+    for (name, path), (colour, line) in zip(paths.items(), looks, strict=True):
         plane.plot(*path.T, line, color=colour, label=name)
         plane.plot(*path[:: (len(path) - 1) // 10].T, "o", color=colour, ms=4)
-        graph.plot(
-            torch.linspace(0, 1, len(velocities[name])),
-            velocities[name],
-            line,
-            color=colour,
-            label=name,
-        )
-    for point, name, colour in (
-        (noise, r"noise $\epsilon$", style.NOISE),
-        (action, "action $A$", style.DATA),
-    ):
+        taus = torch.linspace(0, 1, len(velocities[name]))
+        graph.plot(taus, velocities[name], line, color=colour, label=name)
+    ends = ((noise, r"noise $\epsilon$", style.NOISE), (action, "action $A$", style.DATA))
+    for point, name, colour in ends:
         plane.plot(*point, "o", color=colour, ms=10, zorder=4)
         plane.annotate(name, point, (0, -22), textcoords="offset points", ha="center")
-    plane.set(
-        aspect="equal", title="where: dots at equal steps of τ", xlabel=r"$x_1$", ylabel=r"$x_2$"
-    )
-    graph.set(title="how fast: first component of the velocity", xlabel=r"$\tau$", xlim=(0, 1))
+    plane.set(aspect="equal", xlabel=r"$x_1$", ylabel=r"$x_2$")
+    plane.set_title("where: dots at equal steps of τ")
     plane.margins(0.15, 0.25)
+    graph.set(title="how fast: first component of the velocity", xlabel=r"$\tau$", xlim=(0, 1))
     graph.legend(loc="best")
     return fig
 
 
 def landing_errors(steps, errors: dict):
-    """How far from the action Euler lands against its number of steps, log-log. errors: {name: (len(steps),)}. Returns the figure."""
+    """How far from the action Euler lands, against its number of steps, log-log.
+
+    steps: N numbers of steps
+    errors: {name: float[N]}
+
+    Returns the figure.
+    """
     fig, ax = style.figure(size=(5.2, 3.6))
-    for (name, error), colour, marker in zip(
-        errors.items(), (style.FLOW, style.ONE_STEP), "os", strict=True
-    ):
-        ax.loglog(
-            steps, torch.as_tensor(error).clamp(min=1e-17), marker + "-", color=colour, label=name
-        )
+    looks = (("o-", style.FLOW), ("s-", style.ONE_STEP))
+    for (name, error), (line, colour) in zip(errors.items(), looks, strict=True):
+        seen = torch.as_tensor(error).clamp(min=1e-17)
+        ax.loglog(steps, seen, line, color=colour, label=name)
     ax.axhline(1e-6, color=style.NOISE, lw=1, ls=":")
-    ax.annotate(
-        "1e-6", (steps[-1], 1e-6), (0, 3), textcoords="offset points", ha="right", color="0.4"
-    )
-    ax.set(
-        xlabel="Euler steps",
-        ylabel="distance from the action",
-        title="integrating the pair's own velocity",
-        ylim=(1e-17, 1e6),
-    )
+    above = dict(xytext=(0, 3), textcoords="offset points", ha="right")
+    ax.annotate("1e-6", (steps[-1], 1e-6), color="0.4", **above)
+    ax.set(xlabel="Euler steps", ylabel="distance from the action", ylim=(1e-17, 1e6))
+    ax.set_title("integrating the pair's own velocity")
     ax.legend(loc="upper right")
     return fig
 
 
 def chunk(chunks, taus, names):
-    """One action chunk on its way. chunks: (T, H, D), one per tau; names: D strings. Returns the figure."""
+    """One action chunk on its path.
+
+    chunks: float[T, H, D], one per tau
+    taus: T numbers
+    names: D strings
+
+    Returns the figure.
+    """
     fig, axes = style.figure(1, len(taus), size=(2.5, 2.9), sharey=True)
     colours = (style.DATA, style.ONE_STEP, style.GAUSSIAN)
     for ax, actions, tau in zip(axes, chunks, taus, strict=True):
@@ -93,56 +99,44 @@ def chunk(chunks, taus, names):
 
 
 def many_lines(noise, actions, crossing):
-    """Left: the lines of many noise-action pairs, (N, 2) each. Right: two of them that meet at one moment.
+    """The lines of many noise-action pairs, and two of them that meet at one moment.
 
-    crossing: (noise (2, 2), actions (2, 2), where (2,), tau). Returns the figure.
+    noise, actions: float[N, 2]
+    crossing: (noise float[2, 2], actions float[2, 2], where float[2], tau)
+
+    Returns the figure.
     """
     fig, (plane, zoom) = style.figure(1, 2, size=(4.4, 4.2))
     plane.plot(*torch.stack([noise, actions]).permute(2, 0, 1), color=style.PATH, lw=0.6, alpha=0.5)
     plane.plot(*noise.T, "o", color=style.NOISE, ms=3, label="noise")
     plane.plot(*actions.T, "o", color=style.DATA, ms=3, label="actions")
-    plane.set(
-        title=f"{len(noise)} pairs, {len(noise)} lines",
-        xlim=(-LIMIT, LIMIT),
-        ylim=(-LIMIT, LIMIT),
-        aspect="equal",
-    )
+    style.square(plane, style.EXTENT, title=f"{len(noise)} pairs, {len(noise)} lines")
     plane.legend(loc="upper left", ncols=2)
     two_noise, two_actions, where, tau = crossing
     for e, a in zip(two_noise, two_actions, strict=True):
         zoom.plot(*torch.stack([e, a]).T, "--", color=style.PATH, lw=1.2)
         zoom.plot(*e, "o", color=style.NOISE, ms=8)
         zoom.plot(*a, "o", color=style.DATA, ms=8)
-    arrows = [
-        (v, style.PATH, "each pair's own velocity" if not i else None)
-        for i, v in enumerate(two_actions - two_noise)
-    ]
-    arrows.append(((two_actions - two_noise).mean(0), style.FLOW, "their mean: what is learned"))
+    own, name = two_actions - two_noise, "each pair's own velocity"
+    arrows = [(own[0], style.PATH, name), (own[1], style.PATH, None)]
+    arrows.append((own.mean(0), style.FLOW, "their mean: what is learned"))
+    look = dict(width=0.012, zorder=3, **style.IN_PLANE)
     for v, colour, label in arrows:
-        zoom.quiver(
-            *where,
-            *(v / 3),
-            color=colour,
-            angles="xy",
-            scale_units="xy",
-            scale=1,
-            width=0.012,
-            label=label,
-            zorder=3,
-        )
-    zoom.set(
-        title=rf"two pairs, one place, one moment: $\tau$ = {tau:g}",
-        xlim=(-3, 3),
-        ylim=(-2.4, 3),
-        aspect="equal",
-    )
+        zoom.quiver(*where, *(v / 3), color=colour, label=label, **look)
+    zoom.set(xlim=(-3, 3), ylim=(-2.4, 3), aspect="equal")
+    zoom.set_title(rf"two pairs, one place, one moment: $\tau$ = {tau:g}")
     zoom.legend(loc="upper center")
     return fig
 
 
 def lines_and_flow(lines, particles):
-    """In one dimension, against tau: the pairs' straight lines (2, N), which cross, and particles of the field, (steps + 1, N),
-    which do not. Returns the figure."""
+    """In one dimension, against tau: the pairs' lines, which cross, and the field's particles.
+
+    lines: float[2, N], straight from noise to action
+    particles: float[steps + 1, N], which do not cross
+
+    Returns the figure.
+    """
     fig, axes = style.figure(1, 2, size=(4.6, 3.8), sharey=True)
     panels = (
         (lines, style.PATH, "training: each pair's line"),

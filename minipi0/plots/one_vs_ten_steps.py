@@ -1,0 +1,121 @@
+"""Notebook 04's pictures: error against steps, where paths bend, solvers, what a step costs."""
+
+import torch
+
+from minipi0.plots import style
+
+SOLVERS = ((style.ONE_STEP, "o"), (style.FLOW, "s"), (style.PATH, "^"), (style.DATA, "D"))
+
+
+def curves(panels: dict):
+    """A log-log panel per entry, against the number of Euler steps.
+
+    panels: {title: {name: (x, y, colour, line style)}}
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(5.0, 4.0), squeeze=False)
+    for ax, (title, lines) in zip(axes[0], panels.items(), strict=True):
+        for name, (x, y, colour, line) in lines.items():
+            ax.loglog(x, y, line, color=colour, label=name, ms=4, lw=1.5)
+        ax.set(xlabel="Euler steps n", title=title)
+        ax.legend(fontsize=8.5)
+    return fig
+
+
+def bending(taus, parts: dict, modes_left):
+    """Over tau: the mean acceleration with its parts, and how many modes are still possible.
+
+    taus, modes_left: float[T]
+    parts: {name: (values float[T], colour)}
+
+    Returns the figure.
+    """
+    fig, (left, right) = style.figure(1, 2, size=(4.4, 3.4))
+    for name, (values, colour) in parts.items():
+        left.plot(taus, values, color=colour, lw=2, label=name)
+    left.set(xlabel=r"$\tau$", title=r"acceleration $|d^2x/d\tau^2|$, mean", ylim=(0, None))
+    left.legend()
+    right.plot(taus, modes_left, color=style.DATA, lw=2)
+    right.set(xlabel=r"$\tau$", title="modes still possible, mean", ylim=(0, None))
+    return fig
+
+
+def bent_where(panels: dict, target):
+    """The mean acceleration over the plane, a map per entry; the target's modes are circled.
+
+    panels: {title: (points float[N, 2], acceleration there float[N])}
+    target: a toys.GaussianMixture
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(3.8, 3.6), squeeze=False, sharey=True)
+    look = dict(gridsize=36, extent=(-style.CLOSE, style.CLOSE) * 2, mincnt=5, linewidths=0.1)
+    for ax, (title, (points, strength)) in zip(axes[0], panels.items(), strict=True):
+        cells = ax.hexbin(*points.T, C=strength, vmin=0, vmax=12, **look)
+        style.discs(ax, target, facecolor="none", alpha=1, edgecolor="white", lw=1.2)
+        style.square(ax, style.CLOSE, title=title)
+    fig.colorbar(cells, ax=axes[0, -1], shrink=0.85, extend="max", label=r"$|d^2x/d\tau^2|$")
+    return fig
+
+
+def solvers(panels: dict):
+    """The error of each solver against what it costs, a log-log panel per entry.
+
+    panels: {title: {solver: (evaluations, error)}}
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(4.6, 3.8), squeeze=False, sharey=True)
+    for ax, (title, measured) in zip(axes[0], panels.items(), strict=True):
+        for (name, curve), (colour, marker) in zip(measured.items(), SOLVERS, strict=False):
+            ax.loglog(*curve, marker=marker, color=colour, label=name, ms=5, lw=1.2)
+        ax.axvline(10, color="black", lw=0.7, ls=":")
+        ax.set(xlabel="evaluations of the field", title=title)
+    axes[0, 0].set_ylabel("mean distance to the true endpoint")
+    axes[0, 0].legend()
+    return fig
+
+
+def trails(panels: dict, target):
+    """Trajectories from noise over the target, a panel per entry.
+
+    panels: {title: float[steps + 1, B, 2]}
+    target: a toys.GaussianMixture
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(3.8, 4.0), squeeze=False, sharey=True)
+    for ax, (title, path) in zip(axes[0], panels.items(), strict=True):
+        style.discs(ax, target)
+        ax.plot(*path.permute(2, 0, 1), color=style.PATH, lw=0.8, alpha=0.8)
+        ax.plot(*path[0].T, ".", color=style.NOISE, ms=4)
+        ax.plot(*path[-1].T, ".", color=style.FLOW, ms=4)
+        style.square(ax, style.CLOSE, title=title)
+    return fig
+
+
+def latency(steps, fixed: dict, per_step: float):
+    """A bar per number of steps: the parts that are paid once, then steps times per_step.
+
+    steps: numbers of Euler steps
+    fixed: {name: ms}
+    per_step: ms
+
+    Returns the figure.
+    """
+    fig, ax = style.figure(size=(5.6, 2.9))
+    names, left = [str(n) for n in steps], torch.zeros(len(steps))
+    passes = f"action steps, {per_step:g} ms each"
+    parts = [(f"{name}, {cost:g} ms", torch.full_like(left, cost)) for name, cost in fixed.items()]
+    parts.append((passes, per_step * torch.tensor(steps)))
+    for (label, costs), colour in zip(parts, (style.NOISE, style.DATA, style.FLOW), strict=True):
+        ax.barh(names, costs, left=left, color=colour, label=label)
+        left = left + costs
+    for i, total in enumerate(left):
+        ax.text(total + 2, i, f"{total:.0f} ms", va="center")
+    ax.set(xlabel="ms per action chunk (RTX 4090, three cameras)", ylabel="Euler steps")
+    ax.set_xlim(0, 1.18 * left.max())
+    ax.invert_yaxis()
+    ax.legend(fontsize=8.5)
+    return fig

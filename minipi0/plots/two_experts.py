@@ -1,0 +1,235 @@
+"""Notebook 05's pictures: the tokens, who may attend to whom, influences, what a cache saves.
+
+`groups` is a list of (name, number of tokens, colour), in the order of the sequence.
+"""
+
+import io
+
+import numpy as np
+import torch
+from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from minipi0.plots import style
+from minipi0.plots.shared import picture
+
+
+def sequence(groups, notes):
+    """The tokens as one strip, a cell each, coloured by group.
+
+    notes: a line under each group
+
+    Returns the figure.
+    """
+    fig, ax = style.figure(size=(10.5, 1.9))
+    edges = _edges(groups)
+    above, below = dict(ha="center", va="bottom"), dict(ha="center", va="top")
+    below |= dict(color="0.35", fontsize=9)
+    for (name, count, colour), start, note in zip(groups, edges, notes, strict=False):
+        for i in range(count):
+            ax.add_patch(Rectangle((start + i + 0.06, 0), 0.88, 1, color=colour, lw=0))
+        # a small group has no room for its name: farther away, so that neighbours do not collide
+        x, far = start + count / 2, count < 3
+        line = dict(arrowstyle="-", color="0.6", lw=0.7) if far else None
+        ax.annotate(name, (x, 1), (x, 1.75 if far else 1.15), arrowprops=line, **above)
+        ax.annotate(note, (x, 0), (x, -1.3 if far else -0.2), arrowprops=line, **below)
+    ax.set(xlim=(-0.5, edges[-1] + 0.5), ylim=(-2.1, 2.6))
+    ax.axis("off")
+    return fig
+
+
+def masks(panels: dict, groups):
+    """Attention masks: rows are queries, columns keys; an allowed cell has its key's colour.
+
+    panels: {title: bool[T, T]}
+
+    Returns the figure.
+    """
+    width = 5.2 if len(panels) == 1 else 4.3
+    fig, axes = style.figure(1, len(panels), size=(width, 4.6), squeeze=False)
+    edges = _edges(groups)
+    middles = [(a + b) / 2 - 0.5 for a, b in zip(edges, edges[1:], strict=False)]
+    names = [name for name, _, _ in groups]
+    colours = np.array([to_rgb(colour) for _, count, colour in groups for _ in range(count)])
+    for ax, (title, allowed) in zip(axes[0], panels.items(), strict=True):
+        allowed = np.asarray(allowed)[..., None]
+        ax.imshow(np.where(allowed, colours[None], 0.96), interpolation="nearest")
+        for edge in range(1, edges[-1]):  # thin lines between tokens, wide ones between groups
+            for line in (ax.axhline, ax.axvline):
+                line(edge - 0.5, color="white", lw=2.5 if edge in edges else 0.6)
+        ax.set_xticks(middles, names, rotation=90)
+        ax.set_yticks(middles, names)
+        ax.tick_params(length=0)
+        ax.set(title=title, xlabel="key")
+        ax.spines[:].set_visible(False)
+    axes[0, 0].set_ylabel("query")
+    return fig
+
+
+def time_embedding(taus, embedding):
+    """The embedding of each tau as a picture, and three of its rows as curves.
+
+    taus: float[T]
+    embedding: float[T, W]
+
+    Returns the figure.
+    """
+    ratios = {"width_ratios": [1.25, 1]}
+    fig, (left, right) = style.figure(1, 2, size=(5.0, 3.5), gridspec_kw=ratios)
+    half = embedding.shape[1] // 2
+    look = dict(cmap="RdBu", vmin=-1, vmax=1, extent=(0, 1, 2 * half, 0), interpolation="nearest")
+    image = left.imshow(embedding.T, aspect="auto", **look)
+    left.axhline(half, color="black", lw=0.8)
+    left.set_yticks([half / 2, 1.5 * half], ["sines", "cosines"], rotation=90, va="center")
+    left.set_xlabel(r"$\tau$")
+    left.set_title("a column is one embedding (the top rows turn too fast to draw)")
+    fig.colorbar(image, ax=left, shrink=0.8)
+    rows = {half // 2: style.GAUSSIAN, 3 * half // 4: style.ONE_STEP, half - 1: style.DATA}
+    for i, colour in rows.items():
+        period = 4e-3 * 1000 ** (i / (half - 1))
+        right.plot(taus, embedding[:, i], color=colour, label=f"sine {i}: period {period:.2g}")
+    right.set(xlabel=r"$\tau$", title="three of its sines", ylim=(-1.1, 1.6))
+    right.legend(loc="upper center", ncols=1, fontsize=8)
+    return fig
+
+
+def influence(change, rows, columns):
+    """How much each output moves when each input is disturbed; zeros are white.
+
+    change: float[R, C], row: the input, column: the output
+    rows, columns: their names
+
+    Returns the figure.
+    """
+    change = np.asarray(change)
+    fig, ax = style.figure(size=(6.2, 4.2))
+    low, high = change[change > 0].min(), change.max()
+    seen = np.where(change > 0, change, np.nan)
+    image = ax.imshow(seen, cmap="YlGnBu", norm=LogNorm(low / 3, high), aspect="auto")
+    for (i, j), value in np.ndenumerate(change):
+        colour = "white" if value > np.sqrt(low * high) else "0.2"
+        text = f"{value:.2g}" if value else "0"
+        ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
+    ax.set_xticks(range(len(columns)), columns, rotation=20, ha="right")
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0)
+    ax.set(xlabel="whose output is watched", ylabel="whose input is disturbed")
+    ax.spines[:].set_visible(False)
+    fig.colorbar(image, ax=ax, label="relative change of the output", shrink=0.85)
+    return fig
+
+
+def costs(panels: dict):
+    """What prefix and action expert cost, stacked, a panel per unit.
+
+    panels: {title: (unit, {bar: (prefix part, action-step part)})}
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(4.6, 2.7))
+    for ax, (title, (unit, bars)) in zip(axes, panels.items(), strict=True):
+        prefix, steps = np.array(list(bars.values())).T
+        ax.barh(range(len(bars)), prefix, color=style.IMAGE, label="prefix (images, text)")
+        ax.barh(range(len(bars)), steps, left=prefix, color=style.ACTION, label="action expert")
+        for y, total in enumerate(prefix + steps):
+            ax.annotate(f" {total:.3g}", (total, y), va="center")
+        ax.set_yticks(range(len(bars)), bars)
+        ax.invert_yaxis()
+        ax.set(title=title, xlabel=unit)
+        ax.margins(x=0.15)
+    axes[0].legend(loc="upper right", fontsize=8)
+    return fig
+
+
+def chunk_errors(errors: dict, samples: dict):
+    """The error of the best velocity per action of the chunk, and a chunk drawn by each.
+
+    errors, samples: {name: float[H]}
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, 2, size=(4.9, 3.3))
+    palette = ("black", style.FLOW, style.ONE_STEP, style.REGRESSION)
+    colours = dict(zip(samples, palette, strict=False))
+    for ax, curves in zip(axes, (errors, samples), strict=True):
+        for name, values in curves.items():
+            step = range(1, len(values) + 1)
+            ax.plot(step, values, "o-", ms=4, color=colours[name], label=name)
+        ax.set(xlabel="action of the chunk")
+    axes[0].set(ylabel="mean squared error of the velocity", ylim=(0, None))
+    axes[0].set_title("error that no network can remove")
+    axes[1].set(title="one chunk, from the same noise", ylabel="action")
+    axes[1].legend(loc="best", fontsize=8)
+    return fig
+
+
+def on_image(image, maps, titles):
+    """The image, then attention per patch drawn over it.
+
+    image: float[3, S, S] in [-1, 1]
+    maps: float[R, C, n, n], 1 where attention is as if spread evenly; R at least 2
+    titles: R rows of C strings
+
+    Returns the figure.
+    """
+    rows, columns = len(maps), len(maps[0])
+    fig, axes = style.figure(rows, columns + 1, size=(1.75, 1.85), squeeze=False)
+    axes[0, 0].imshow(picture(image))
+    axes[0, 0].set_title("the image", fontsize=9)
+    limit = max(float(torch.as_tensor(maps).max()), 1.5)
+    key = {0.0: "0", 0.25: "0.5", 0.5: "1: evenly", 1.0: f"{limit:.1f} times"}
+    for y, (share, text) in enumerate(key.items()):
+        axes[1, 0].add_patch(Rectangle((0, y), 1, 0.8, fc=tint(np.array(share)), ec="0.7"))
+        axes[1, 0].text(1.2, y + 0.4, text, va="center", fontsize=8)
+    axes[1, 0].set(xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
+    for ax in axes.flat:
+        ax.axis("off")
+    for i in range(rows):
+        for j in range(columns):
+            axes[i, j + 1].imshow(overlay(image, maps[i][j], limit))
+            axes[i, j + 1].set_title(titles[i][j], fontsize=9)
+    return fig
+
+
+def tint(share: np.ndarray) -> np.ndarray:
+    """Colours for shares in [0, 1]: blue at 0, white at 1/2, orange at 1.
+
+    share: float[...]
+
+    Returns float[..., 3].
+    """
+    blue, white, orange = np.array([[0.25, 0.45, 0.85], [1.0, 1.0, 1.0], [1.0, 0.55, 0.0]])
+    below, above = np.clip(2 * share, 0, 1)[..., None], np.clip(2 * share - 1, 0, 1)[..., None]
+    return (1 - below) * blue + (below - above) * white + above * orange
+
+
+def overlay(image, weights, limit: float) -> np.ndarray:
+    """The image in grey, its patches tinted by weight: blue at 0, white at 1, orange at `limit`.
+
+    image: float[3, S, S] in [-1, 1]
+    weights: float[n, n], n a divisor of S
+
+    Returns float[S, S, 3] in [0, 1].
+    """
+    grey = picture(image).mean(-1, keepdims=True).clip(0, 1)
+    weights = np.asarray(weights, dtype=np.float32)
+    share = np.where(weights < 1, weights / 2, 0.5 + (weights - 1) / (2 * (limit - 1))).clip(0, 1)
+    patch = np.ones((len(grey) // len(share),) * 2)
+    return (0.4 + 0.6 * grey) * tint(np.kron(share, patch))
+
+
+def overlay_png(image, weights, limit: float) -> bytes:
+    """`overlay` as a PNG of 256 × 256 pixels for an ipywidgets.Image.
+
+    It takes a few milliseconds, where a matplotlib figure takes hundreds.
+    """
+    pixels = (overlay(image, weights, limit) * 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    large = Image.fromarray(pixels).resize((256, 256), Image.Resampling.NEAREST)
+    large.save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _edges(groups) -> list[int]:
+    return np.cumsum([0, *(count for _, count, _ in groups)]).tolist()

@@ -1,0 +1,94 @@
+"""Notebook 03's pictures: paths around the disc, runs side by side, what a point tells of tau."""
+
+import torch
+from matplotlib.patches import Circle
+
+from minipi0.plots import style
+
+COLOURS = (style.REGRESSION, style.GAUSSIAN, style.FLOW, style.PATH)
+
+
+def paths(panels: dict, obstacle, colours=None):
+    """A panel per set of paths: the first 60 past the disc; those that hit it are black.
+
+    panels: {title: float[B, T, 2]}
+    obstacle: a toys.Obstacle
+    colours: of the paths that do not hit it, one per panel
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(3.9, 2.9), squeeze=False, sharey=True)
+    colours = colours or [style.DATA] * len(panels)
+    for ax, (title, some), colour in zip(axes[0], panels.items(), colours, strict=True):
+        hits = obstacle.collides(some)
+        ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
+        for path, hit in zip(some[:60], hits, strict=False):
+            ax.plot(*path.T, color="black" if hit else colour, lw=0.7, alpha=0.5 if hit else 0.45)
+        ax.plot(*obstacle.start, "k>", ms=7, zorder=4)
+        ax.plot(*obstacle.goal, "k*", ms=11, zorder=4)
+        ax.set(xlim=(-2.3, 2.3), ylim=(-1.6, 1.6), aspect="equal", xlabel="x")
+        ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (black)")
+    axes[0, 0].set_ylabel("y: left is up")
+    return fig
+
+
+def runs(panels: dict):
+    """A panel per measure: every run a dot, their mean a bar.
+
+    panels: {title: {name: one number per run}}; a title that ends in "(log)" gets a log axis
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(3.7, 3.0), squeeze=False)
+    for ax, (title, measured) in zip(axes[0], panels.items(), strict=True):
+        for i, (values, colour) in enumerate(zip(measured.values(), COLOURS, strict=False)):
+            values = torch.as_tensor(values, dtype=torch.float64)
+            ax.plot(i + torch.linspace(-0.18, 0.18, len(values)), values, "o", color=colour, ms=6)
+            ax.hlines(values.mean(), i - 0.32, i + 0.32, color=colour, lw=1.5)
+        ax.set_xticks(range(len(measured)), list(measured))
+        ax.set_xlim(-0.6, len(measured) - 0.4)
+        if title.endswith("(log)"):
+            ax.set_yscale("log")
+        else:
+            ax.set_ylim(bottom=0)
+        ax.set_title(title.removesuffix("(log)").strip())
+    return fig
+
+
+def guess_of_tau(panels: dict):
+    """What a point alone tells of its tau, a panel per entry.
+
+    panels: {title: (tau, mean, std)}, float[N] each
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(3.8, 3.6), squeeze=False, sharey=True)
+    look = dict(fmt=".", color=style.FLOW, ecolor=style.NOISE, elinewidth=0.6, ms=4)
+    for ax, (title, (tau, mean, std)) in zip(axes[0], panels.items(), strict=True):
+        ax.errorbar(tau, mean, yerr=std, **look)
+        ax.plot([0, 1], [0, 1], "k--", lw=0.8)
+        ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=r"true $\tau$", title=title)
+    axes[0, 0].set_ylabel(r"$\tau$ guessed from the point: mean ± std")
+    return fig
+
+
+def error_over_tau(taus, errors: dict, densities: dict):
+    """How often each rule draws a tau, and how far the field it learned is off there.
+
+    taus: float[T]
+    errors: {name: float[runs, T]}, every run a thin line
+    densities: {name: float[T]}
+
+    Returns the figure.
+    """
+    fig, (left, right) = style.figure(1, 2, size=(4.4, 3.4))
+    for (name, error), colour in zip(errors.items(), (style.FLOW, style.PATH), strict=False):
+        error = torch.as_tensor(error)
+        left.plot(taus, densities[name], color=colour, lw=2, label=name)
+        right.plot(taus, error.T, color=colour, lw=0.6, alpha=0.6)
+        right.plot(taus, error.mean(0), color=colour, lw=2, label=name)
+    left.set(xlabel=r"$\tau$", title="training density", ylim=(0, None))
+    right.set(xlabel=r"$\tau$", ylim=(0, None))
+    right.set_title("distance of the learned field to the exact one (rms)")
+    left.legend()
+    return fig
