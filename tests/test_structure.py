@@ -29,6 +29,7 @@ ROOMS = {
     "robot": {
         "baselines",
         "checkpoint",
+        "config",
         "data",
         "evaluate",
         "flow",
@@ -36,6 +37,7 @@ ROOMS = {
         "observation",
         "pi0",
         "prompt",
+        "train",
     },
     "baselines": {"flow", "checkpoint", "config", "gemma", "observation", "pi0"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},

@@ -1,6 +1,7 @@
 """What acts: the simulated robot, and what drives a robot, simulated or real.
 
-Importing this registers the environments, "minipi0/TASK-v0"; the simulator itself is imported when one is made.
+Importing this registers the environments, "minipi0/TASK-v0"; the simulator itself is imported
+when one is made.
 """
 
 import gymnasium
