@@ -10,6 +10,7 @@ _WHERE = {
     "FlowField": "flow_field",
     "EulerSteps": "euler_steps",
     "TrialPlanner": "trial_planner",
+    "RobotPlayer": "robot_player",
 }
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
 _WHERE |= {"EpisodePlayer": "episode_player"}
