@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from minipi0 import data, evaluate, prompt
@@ -107,15 +107,17 @@ def fit(
         Pi0.from_pretrained(folder, dtype=torch.float32) to fine-tune.
     dataset: what `data.load` returns. Padded actions do not count in the loss.
     steps: short for Recipe(steps=…), with a tenth of them as warm-up, but at most the usual one.
-    out: a folder for the state, written every `save_every` steps and at the end, atomically.
-    resume: True goes on from the state in `out`.
+    out: a folder for the state and for the averaged model, which `from_pretrained` loads. Both are
+        written every `save_every` steps and at the end, atomically.
+    resume: True goes on from the state in `out`. A finished run goes on where the recipe now has
+        more steps; its learning rate then follows the longer cosine.
     bf16: autocast the forward pass; the weights themselves stay float32.
     compile: run the loss through torch.compile.
 
     Returns the loss of every step. Raises FloatingPointError when a loss or its gradient is not
     finite, before the weights are touched: the message names the step and the batch's indices.
-    Raises ValueError for weights in half precision and for a state of another recipe, model or data
-    set, and FileNotFoundError when there is no state to resume from.
+    Raises ValueError for weights in half precision, for a folder that holds a run already, and for
+    a state of another recipe, model or data set; FileNotFoundError when there is none to resume.
     """
     if recipe is None:
         recipe = Recipe()
@@ -127,6 +129,8 @@ def fit(
         raise ValueError("the data set holds no action chunk")
     if resume and out is None:
         raise ValueError("resume=True needs out=, the folder of the run to go on with")
+    if out is not None and (Path(out) / run.STATE).exists() and not resume:
+        raise ValueError(f"{out} holds a run: resume=True goes on, or choose another folder")
     if save_every < 1:
         raise ValueError(f"save_every must be at least 1 step, not {save_every}")
     for name, parameter in model.named_parameters():
@@ -137,7 +141,10 @@ def fit(
                 "Load with dtype=torch.float32 and train with bf16=True"
             )
     device = next(model.parameters()).device
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    if hasattr(model, "stats"):  # what it came with belonged to other data
+        model.stats = getattr(dataset, "stats", None)
+        model.about = dataset.about() if hasattr(dataset, "about") else None
+    average = AveragedModel(model, multi_avg_fn=_average_into(recipe.ema))
     settings = dict(lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay)
     optimizer = torch.optim.AdamW(model.parameters(), **settings, fused=True)
     losses: list[float] = []
@@ -178,12 +185,24 @@ def fit(
             bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}")
         if out is not None and ((step + 1) % save_every == 0 or step + 1 == recipe.steps):
             run.save(Path(out), model, average, optimizer, asdict(recipe), losses, sample)
+            if hasattr(model, "save_pretrained"):
+                average.module.save_pretrained(out)
     model.load_state_dict(average.module.state_dict())
-    if hasattr(model, "stats"):  # what it came with belonged to other data
-        model.stats = getattr(dataset, "stats", None)
-        model.about = dataset.about() if hasattr(dataset, "about") else None
     model.eval()
     return losses
+
+
+def _average_into(ema: float):
+    """How AveragedModel takes in new weights: it keeps min(ema, (1 + t) / (10 + t)) of the average.
+
+    t counts the steps. So the first weights, which know nothing, are soon forgotten.
+    """
+
+    @torch.no_grad()
+    def take_in(averaged: list[Tensor], current: list[Tensor], t: Tensor) -> None:
+        torch._foreach_lerp_(averaged, current, 1 - min(ema, (1 + t.item()) / (10 + t.item())))
+
+    return take_in
 
 
 def _generator(seed: int, number: int) -> torch.Generator:
@@ -270,8 +289,6 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = dict(out=args.out, save_every=args.save_every, resume=args.resume)
     fit(model, dataset, recipe=recipe, **options, bf16=args.bf16, compile=args.compile)
-    model.save_pretrained(args.out, stats=dataset.stats)
-
     print(f"trained model: {args.out}")
     if not args.test_every:
         return

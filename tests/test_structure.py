@@ -19,6 +19,7 @@ ROOMS = {
     "prompt": set(),
     "compiled": set(),
     "evaluate": {"robot"},  # its command line alone
+    "planning": set(),
     "normalise": set(),
     "toys": {"flow"},
     "gemma": {"config"},
@@ -29,6 +30,7 @@ ROOMS = {
     "robot": {
         "baselines",
         "checkpoint",
+        "config",
         "data",
         "evaluate",
         "flow",
@@ -36,6 +38,7 @@ ROOMS = {
         "observation",
         "pi0",
         "prompt",
+        "train",
     },
     "baselines": {"flow", "checkpoint", "config", "gemma", "observation", "pi0"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},

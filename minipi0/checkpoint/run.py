@@ -25,8 +25,9 @@ def save(
     average: torch's AveragedModel of `model`. optimizer: AdamW. losses: one per step so far.
     sample: the first batch; by these tensors `load` recognises the data.
     """
-    for leftover in out.glob(f".{STATE}.*"):  # of a process that was killed while it wrote
-        leftover.unlink()
+    for name in (STATE, "model.safetensors", "config.json"):
+        for leftover in out.glob(f".{name}.*"):  # of a process that was killed while it wrote
+            leftover.unlink()
     tensors = {"losses": torch.tensor(losses, dtype=torch.float64), **sample}
     averaged = dict(average.module.named_parameters())
     for name, parameter in model.named_parameters():
@@ -49,6 +50,8 @@ def load(out: Path, model, average, optimizer, recipe: dict, sample: Tensors) ->
     with safe_open(path, framework="pt") as file:
         stored = json.loads(file.metadata()["recipe"])
         wanted = json.loads(json.dumps(recipe))
+        if stored["steps"] < wanted["steps"]:
+            stored["steps"] = wanted["steps"]  # a longer run of the same kind
         differing = [key for key in wanted if stored.get(key) != wanted[key]]
         if differing:
             changes = (f"{key}: {stored.get(key)} then, {wanted[key]} now" for key in differing)

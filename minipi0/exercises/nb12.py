@@ -207,12 +207,12 @@ def from_deltas(answer):
 CENTRES = torch.tensor([[-1.0, 0.5], [1.0, -0.5]])
 
 
-def two_ways(n: int, generator: torch.Generator | None = None) -> Tensor:
+def two_ways(n: int) -> Tensor:
     """n "actions" (n, 2): 30 % of them near (-1, 0.5), 70 % near (1, -0.5), standard deviation
     0.1.
     """
-    which = (torch.rand(n, generator=generator) < 0.7).long()
-    return CENTRES[which] + 0.1 * torch.randn(n, 2, generator=generator)
+    which = (torch.rand(n) < 0.7).long()
+    return CENTRES[which] + 0.1 * torch.randn(n, 2)
 
 
 class TinyNetwork(nn.Module):

@@ -94,11 +94,14 @@ class Policy:
         self.reset()
 
     @classmethod
-    def from_pretrained(cls, path_or_repo: str | Path, dtype=None, **options) -> "Policy":
+    def from_pretrained(
+        cls, path_or_repo: str | Path, dtype=torch.float32, device="cpu", **options
+    ) -> "Policy":
         """The policy of a checkpoint.
 
-        path_or_repo: a folder, or a Hugging Face repo id. dtype: of the weights, by default the
-            file's. options: as of `Policy`.
+        path_or_repo: a folder, or a Hugging Face repo id.
+        dtype: of the weights, whatever the file's: a CPU is slow in bfloat16, a large model may
+            need it. options: as of `Policy`.
         """
         source = open_checkpoint(path_or_repo)
         named = (source.about() or {}).get("model", "Pi0")
@@ -106,7 +109,7 @@ class Policy:
             named = "GaussianRegression"
         if named not in MODELS:
             raise ValueError(f"{path_or_repo} holds a {named}; known are {sorted(MODELS)}")
-        return cls(MODELS[named].from_pretrained(path_or_repo, dtype=dtype), **options)
+        return cls(MODELS[named].from_pretrained(path_or_repo, dtype=dtype).to(device), **options)
 
     # ---- acting --------------------------------------------------------------------------------
 

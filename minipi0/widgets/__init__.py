@@ -1,11 +1,17 @@
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, EpisodePlayer.
+"""Interactive pictures, drawn in the browser: lines, flow fields, robots, trials.
 
 The `..._fallback` ones need only ipywidgets.
 """
 
 import importlib
 
-_WHERE = {"StraightLine": "straight_line", "FlowField": "flow_field", "EulerSteps": "euler_steps"}
+_WHERE = {
+    "StraightLine": "straight_line",
+    "FlowField": "flow_field",
+    "EulerSteps": "euler_steps",
+    "TrialPlanner": "trial_planner",
+    "RobotPlayer": "robot_player",
+}
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
 _WHERE |= {"EpisodePlayer": "episode_player"}
 __all__ = [*_WHERE, *_FALLBACK]
