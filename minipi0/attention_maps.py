@@ -1,4 +1,4 @@
-"""What attention attended to: record the softmax weights of every layer while a model runs."""
+"""To which keys the queries attend: record every layer's softmax weights while a model runs."""
 
 from contextlib import contextmanager
 

@@ -7,14 +7,17 @@ def check_sizes(config) -> None:
     """Raise ValueError unless every plain field of a configuration is a positive integer."""
     for name, value in vars(config).items():
         if not hasattr(value, "__dataclass_fields__") and (not isinstance(value, int) or value < 1):
-            raise ValueError(
-                f"{type(config).__name__}.{name} must be a positive integer, not {value!r}"
-            )
+            where = f"{type(config).__name__}.{name}"
+            raise ValueError(f"{where} must be a positive integer, not {value!r}")
 
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """One expert's sizes. Two experts that attend jointly have depth, heads, kv heads and head_dim in common; width and mlp_dim differ."""
+    """One expert's sizes.
+
+    Two experts that attend jointly have depth, heads, kv heads and head_dim in common. Their width
+    and mlp_dim may differ.
+    """
 
     width: int
     depth: int
@@ -31,7 +34,8 @@ class ExpertConfig:
             )
         if self.width % 2 or self.head_dim % 2:
             raise ValueError(
-                f"width and head_dim must be even (sine and cosine halves), not {self.width} and {self.head_dim}"
+                "width and head_dim must be even (sine and cosine halves), "
+                f"not {self.width} and {self.head_dim}"
             )
 
 
@@ -55,17 +59,14 @@ class VisionConfig:
 
     @property
     def tokens(self) -> int:
-        """Tokens a camera."""
+        """How many tokens an image becomes."""
         return (self.image_size // self.patch_size) ** 2
 
 
 # The released sizes (openpi's and LeRobot's names for them).
-GEMMA_2B = ExpertConfig(
-    width=2048, depth=18, mlp_dim=16384, num_heads=8, num_kv_heads=1, head_dim=256
-)
-GEMMA_300M = ExpertConfig(
-    width=1024, depth=18, mlp_dim=4096, num_heads=8, num_kv_heads=1, head_dim=256
-)
+_HEADS = dict(num_heads=8, num_kv_heads=1, head_dim=256)  # in common
+GEMMA_2B = ExpertConfig(width=2048, depth=18, mlp_dim=16384, **_HEADS)
+GEMMA_300M = ExpertConfig(width=1024, depth=18, mlp_dim=4096, **_HEADS)
 SO400M = VisionConfig(
     image_size=224, patch_size=14, width=1152, depth=27, num_heads=16, mlp_dim=4304
 )
@@ -74,7 +75,10 @@ VOCABULARY = 257_152
 
 @dataclass(frozen=True)
 class Pi0Config:
-    """All sizes of a pi0. `vocab_size` counts the language tokens, `horizon` the actions of a chunk."""
+    """All sizes of a pi0.
+
+    vocab_size counts the language tokens, horizon the actions of a chunk.
+    """
 
     vlm: ExpertConfig
     action_expert: ExpertConfig
@@ -104,17 +108,16 @@ class Pi0Config:
     def mini(
         cls, action_dim: int = 7, state_dim: int = 6, horizon: int = 16, **changes
     ) -> "Pi0Config":
-        """The same architecture at 1.0 M parameters, trained from scratch on a laptop: 64-pixel images, byte-level prompts.
+        """The same architecture at 1.0 M parameters: 64-pixel images, byte-level prompts.
 
-        Here the action expert is the wider one: nothing is pre-trained, and most of what is to be learned are actions.
+        It trains from scratch on a laptop. Here the action expert is the wider one: nothing is
+        pre-trained, and most of what is to be learned are actions.
+        changes: other fields of the configuration, vlm=…, vision=…
         """
+        heads = dict(num_heads=4, num_kv_heads=1, head_dim=32)
         config = cls(
-            vlm=ExpertConfig(
-                width=64, depth=4, mlp_dim=128, num_heads=4, num_kv_heads=1, head_dim=32
-            ),
-            action_expert=ExpertConfig(
-                width=128, depth=4, mlp_dim=256, num_heads=4, num_kv_heads=1, head_dim=32
-            ),
+            vlm=ExpertConfig(width=64, depth=4, mlp_dim=128, **heads),
+            action_expert=ExpertConfig(width=128, depth=4, mlp_dim=256, **heads),
             vision=VisionConfig(
                 image_size=64, patch_size=16, width=96, depth=2, num_heads=4, mlp_dim=192
             ),
@@ -133,10 +136,9 @@ class Pi0Config:
         """The inverse of `to_dict`. Raises ValueError naming missing or unknown entries."""
         parts = {"vlm": ExpertConfig, "action_expert": ExpertConfig, "vision": VisionConfig}
         if isinstance(values, dict):
-            values = {
-                name: _build(parts[name], value, name) if name in parts else value
-                for name, value in values.items()
-            }
+            found = {name: part for name, part in parts.items() if name in values}
+            built = {name: _build(part, values[name], name) for name, part in found.items()}
+            values = values | built
         return _build(cls, values, "config")
 
 

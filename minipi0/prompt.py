@@ -1,7 +1,9 @@
 """The instruction as tokens: one rule for every tokenizer (openpi's PaligemmaTokenizer).
 
-Strip, `_` and newlines to spaces; BOS, the text, then "\\n" tokenised by itself: PaliGemma was trained with it as the mark where
-the answer starts. Padding goes to the right.
+Strip the text and turn `_` and newlines into spaces. The tokens are BOS, the text, then "\\n"
+tokenised by itself: PaliGemma was trained with it as the mark where the answer starts. Padding goes
+to the right.
+Axes: B prompts, L tokens of the longest.
 """
 
 from functools import cache
@@ -15,25 +17,33 @@ LENGTH = 48  # tokens; what the released pi0 pads to
 
 @cache
 def byte_tokenizer() -> PreTrainedTokenizerBase:
-    """A token per byte, no files: the mini model's tokenizer. 260 ids: padding 0, end 1, unknown 2, bytes 3 … 258, BOS 259."""
-    return ByT5Tokenizer(
-        extra_ids=0, bos_token="<s>", split_special_tokens=True
-    )  # "<pad>" in a prompt is five bytes
+    """The mini model's tokenizer: a token per byte, no files.
+
+    It has 260 ids: padding 0, end 1, unknown 2, bytes 3 … 258, BOS 259.
+    """
+    # split_special_tokens: "<pad>" in a prompt is five bytes
+    return ByT5Tokenizer(extra_ids=0, bos_token="<s>", split_special_tokens=True)
 
 
 @cache
 def paligemma_tokenizer() -> PreTrainedTokenizerBase:
-    """The tokenizer of the released model, from the Hugging Face Hub. The repository is gated: accept its licence there and log in."""
+    """The released model's tokenizer, from the Hugging Face Hub.
+
+    The repository is gated: accept its licence there and log in.
+    """
     return AutoTokenizer.from_pretrained("google/paligemma-3b-pt-224")
 
 
 def tokenize(
     texts: list[str], length: int | None = LENGTH, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Prompts as token ids: (tokens (B, L) int64, token_mask (B, L) bool, True where real).
+    """Prompts as token ids.
 
-    length: L, or None for that of the longest prompt. tokenizer: by default the byte tokenizer.
-    Raises ValueError when a prompt is longer than `length`: a cut instruction would silently be another one.
+    texts: the B prompts.
+    length: L, or None for that of the longest prompt.
+    tokenizer: by default the byte tokenizer.
+    Returns tokens int64[B, L] and token_mask bool[B, L], True where a token is real. Raises
+    ValueError when a prompt is longer than `length`: a cut instruction would silently be another.
     """
     if isinstance(texts, str):
         raise ValueError(f"expected a list of prompts, got the single text {texts!r}")
@@ -49,7 +59,8 @@ def tokenize(
     if longest > length:
         text = max(zip(rows, cleaned, strict=True), key=lambda pair: len(pair[0]))[1]
         raise ValueError(
-            f"the prompt {text!r} has {longest} tokens, more than length={length}: shorten it or raise the length"
+            f"the prompt {text!r} has {longest} tokens, more than length={length}: "
+            "shorten it or raise the length"
         )
     tokens = torch.zeros(len(rows), length, dtype=torch.int64)
     mask = torch.zeros(len(rows), length, dtype=torch.bool)

@@ -105,14 +105,9 @@ def _velocity(model, observation, noisy_actions, tau):
         "action": {"prefix", "state", "action"},
     }
     allowed = torch.tensor([[key in sees[query] for key in kinds] for query in kinds])
-    _, out = experts(
-        model.experts,
-        c.vlm,
-        prefix[None],
-        torch.stack(suffix)[None],
-        allowed[None],
-        torch.arange(len(kinds))[None],
-    )
+    rows, places = torch.stack(suffix), torch.arange(len(kinds))
+    inputs = (x[None] for x in (prefix, rows, allowed, places))
+    _, out = experts(model.experts, c.vlm, *inputs)
     return model.action_out_proj(out[0, 1:])
 
 

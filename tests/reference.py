@@ -94,14 +94,14 @@ def reference_pi0(
 def reference_from(
     model: Pi0, attention: str = "sdpa", float64_time: bool = True
 ) -> PI0ForConditionalGeneration:
-    """The reference with this model's weights, through a file in the released layout, which it
-    must be able to load strictly.
+    """The reference with this model's weights and sizes, through a folder in the released layout.
+
+    It must be able to load it strictly, from our config.json.
     """
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, layout="lerobot")
         reference, report = PI0ForConditionalGeneration.from_pretrained(
             folder,
-            config=reference_config(model.config),
             attn_implementation=attention,
             output_loading_info=True,
             dtype=model.state_proj.weight.dtype,

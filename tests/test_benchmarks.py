@@ -31,18 +31,8 @@ def threads():
 
 def test_speed(tmp_path, capsys, threads):
     speed = script("speed")
-    result = speed.main(
-        [
-            "--size",
-            "tiny",
-            "--threads",
-            "1",
-            "--repeats",
-            "1",
-            "--json",
-            str(tmp_path / "speed.json"),
-        ]
-    )
+    options = "--size tiny --threads 1 --repeats 1 --json".split()
+    result = speed.main([*options, str(tmp_path / "speed.json")])
     assert json.loads((tmp_path / "speed.json").read_text()) == json.loads(json.dumps(result))
     assert max(result["difference"].values()) < 2e-5
     rows = [

@@ -1,8 +1,11 @@
 """The machinery behind the exercises: right, wrong, broken, not tried, unknown."""
 
+import numpy as np
 import pytest
+import torch
 
 from minipi0 import exercises
+from minipi0.exercises.answers import Wrong, numbers
 
 
 @pytest.fixture
@@ -75,3 +78,28 @@ def test_an_unknown_exercise_of_a_known_notebook():
 def test_an_unknown_notebook():
     with pytest.raises((KeyError, ModuleNotFoundError)):
         exercises.check("98.1", 1)
+
+
+def test_numbers_come_from_whatever_holds_them():
+    for answer in ((1, 2), [1.0, "2"], np.array([1, 2]), torch.tensor([[1.0, 2.0]]), {1: 0, 2: 0}):
+        assert numbers(answer, "a, b") == [1, 2]
+    for answer in (3, 3.0, torch.tensor(3), np.float32(3), [3]):
+        assert numbers(answer, "a", whole=True) == [3]
+    assert numbers(range(10), "one per token", count=10) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "message"),
+    [
+        (1, {}, "give two numbers: a, b"),
+        ("12", {}, "give two numbers: a, b"),
+        ((1, None), {}, "give two numbers: a, b"),
+        (print, {}, "give two numbers: a, b"),
+        ((1, 2.5), {"whole": True}, "give two whole numbers: a, b"),
+        ((1, float("inf")), {}, "not all finite"),
+        ((1, 2), {"count": 3}, "give three numbers"),
+    ],
+)
+def test_other_answers_are_told_what_was_expected(answer, options, message):
+    with pytest.raises(Wrong, match=message):
+        numbers(answer, "a, b", **options)

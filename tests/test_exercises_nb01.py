@@ -43,8 +43,8 @@ RIGHT = {
 }
 
 WRONG = [
-    ("01.1", 4, "give 3 numbers"),
-    ("01.1", (0, 4), "give 3 numbers"),
+    ("01.1", 4, "give three numbers"),
+    ("01.1", (0, 4), "give three numbers"),
     ("01.1", (2, 4, 4), r"tau = 0\.75"),
     ("01.1", (1, 4, 4), "put A = 3"),
     ("01.1", (0, -4, -4), "the sign"),
@@ -89,7 +89,7 @@ WRONG = [
     ("01.4", (0.4, 0.2, 1), "the sum"),
     ("01.4", (0.4, 0.2, 2.5), "half their difference"),
     ("01.4", (0.4, 0.2, 0), "which single number"),
-    ("01.4", "0.4", "give 3 numbers"),
+    ("01.4", "0.4", "give three numbers"),
     ("01.5", lambda x, v, tau: x, "return two tensors"),
     ("01.5", lambda x, v, tau: (x + (1 - tau) * v, x - tau * v), "other order"),
     ("01.5", lambda x, v, tau: (x - tau * v, x + v), "overshoots"),

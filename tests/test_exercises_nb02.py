@@ -62,7 +62,7 @@ WRONG = [
     ("02.1", (0.5, 0), "two components"),
     ("02.1", (0.5, 1), "second component"),
     ("02.1", (9, 9), "over both clusters"),
-    ("02.1", (float("nan"), -1), "over both clusters"),
+    ("02.1", (float("nan"), -1), "not all finite"),
     ("02.2", lambda x, tau: -x / (1 - tau), "same weight everywhere"),
     ("02.2", lambda x, tau: posterior_mean(x, tau) - x, "distance left"),
     ("02.2", lambda x, tau: (torch.tanh(x / (1 - tau) ** 2) - x) / (1 - tau), "not with A"),

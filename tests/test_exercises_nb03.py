@@ -24,7 +24,7 @@ def test_where_a_regression_lands(capsys):
         ((0, 0), "mean of the noise"),
         ((1, 1), "not the mean"),
         (0.5, "two numbers"),
-        ((math.nan, 0), "not the mean"),
+        ((math.nan, 0), "not all finite"),
     ]:
         refused(capsys, "03.1", answer, words)
 

@@ -410,12 +410,8 @@ def test_full_size_has_the_released_numbers_of_parameters():
 
 def test_mini_is_mini_and_can_be_changed():
     config = Pi0Config.mini(action_dim=4, state_dim=5, horizon=8, vocab_size=300)
-    assert (config.action_dim, config.state_dim, config.horizon, config.vocab_size) == (
-        4,
-        5,
-        8,
-        300,
-    )
+    sizes = (config.action_dim, config.state_dim, config.horizon, config.vocab_size)
+    assert sizes == (4, 5, 8, 300)
     assert 0.8e6 < count(Pi0(Pi0Config.mini())) < 1.6e6
 
 

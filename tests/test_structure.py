@@ -19,6 +19,7 @@ ROOMS = {
     "prompt": set(),
     "compiled": set(),
     "evaluate": {"robot"},  # its command line alone
+    "planning": set(),
     "normalise": set(),
     "toys": {"flow"},
     "gemma": {"config"},
@@ -29,6 +30,7 @@ ROOMS = {
     "robot": {
         "baselines",
         "checkpoint",
+        "config",
         "data",
         "evaluate",
         "flow",
@@ -36,12 +38,22 @@ ROOMS = {
         "observation",
         "pi0",
         "prompt",
+        "train",
     },
     "baselines": {"flow", "checkpoint", "config", "gemma", "observation", "pi0"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": ["sources", "lerobot", "writer", "frames", "chunks"],
+    "data": [
+        "sources",
+        "lerobot",
+        "writer",
+        "frames",
+        "chunks",
+        "problems",
+        "report",
+        "neighbours",
+    ],
     "checkpoint": ["files", "layouts", "sizes", "statistics", "about", "store", "run"],
     "toys": ["targets", "network"],
 }

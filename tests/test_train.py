@@ -4,6 +4,7 @@ import copy
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from synthetic import TINY, Chunks, tiny
 from minipi0 import Pi0, Pi0Config, train
 from minipi0.checkpoint import run
 from minipi0.train import Recipe, fit
+
+WRITTEN = ["config.json", "model.safetensors", run.STATE]
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -36,22 +39,12 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path):
         KeyboardInterrupt
     ):  # in step 6 (call 0 looks at the data), two steps after the state of four steps was written
         fit(tiny(), Chunks(fail_at=7), recipe=recipe, out=tmp_path, save_every=4, progress=False)
-    assert [path.name for path in tmp_path.iterdir()] == [run.STATE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == WRITTEN
     resumed = tiny()
     torch.nn.init.zeros_(resumed.action_out_proj.weight)  # what it starts from must not matter
     torch.manual_seed(123)  # nor may the global generator
-    assert (
-        fit(
-            resumed,
-            Chunks(),
-            recipe=recipe,
-            out=tmp_path,
-            save_every=4,
-            resume=True,
-            progress=False,
-        )
-        == losses
-    )
+    saving = dict(out=tmp_path, save_every=4, resume=True, progress=False)
+    assert fit(resumed, Chunks(), recipe=recipe, **saving) == losses
     assert same(whole, resumed) and not whole.training and not resumed.training
 
 
@@ -81,23 +74,32 @@ def test_a_run_killed_while_it_saves_resumes_bit_for_bit(tmp_path):
         assert line in ("2", "4"), f"it ended early: {line!r}"
     process.kill()
     process.wait()
-    assert len(list(tmp_path.iterdir())) == 2, "the state of step 4, and a part of the next"
+    assert len(list(tmp_path.iterdir())) == 4, "the state of step 4, and a part of the next"
+    assert Pi0.from_pretrained(tmp_path).config == tiny().config, "the model of step 4 loads"
     recipe, whole, resumed = Recipe(steps=9, batch_size=8, warmup=2), tiny(), tiny()
     losses = fit(whole, Chunks(), recipe=recipe, progress=False)
-    assert (
-        fit(
-            resumed,
-            Chunks(),
-            recipe=recipe,
-            out=tmp_path,
-            save_every=2,
-            resume=True,
-            progress=False,
-        )
-        == losses
-    )
+    saving = dict(out=tmp_path, save_every=2, resume=True, progress=False)
+    assert fit(resumed, Chunks(), recipe=recipe, **saving) == losses
     assert same(whole, resumed)
-    assert [path.name for path in tmp_path.iterdir()] == [run.STATE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == WRITTEN
+
+
+def test_a_finished_run_can_be_made_longer(tmp_path):
+    recipe = Recipe(steps=3, batch_size=8, warmup=0)
+    losses = fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
+    longer = replace(recipe, steps=5)
+    more = fit(tiny(), Chunks(), recipe=longer, out=tmp_path, resume=True, progress=False)
+    assert more[:3] == losses and len(more) == 5
+    with pytest.raises(ValueError, match="another recipe: steps: 5 then, 4 now"):
+        shorter = replace(recipe, steps=4)
+        fit(tiny(), Chunks(), recipe=shorter, out=tmp_path, resume=True, progress=False)
+
+
+def test_what_a_run_leaves_is_a_model_that_loads(tmp_path):
+    model = tiny()
+    fit(model, Chunks(), steps=3, out=tmp_path, progress=False)
+    loaded = Pi0.from_pretrained(tmp_path)
+    assert same(loaded, model) and loaded.config == model.config
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
@@ -123,8 +125,9 @@ def test_the_model_ends_with_the_average_of_its_weights():
         raw, Chunks(), recipe=Recipe(steps=5, batch_size=8, warmup=0, ema=0.0), progress=False
     )  # no averaging: the last weights
     average = snapshots[1]  # the average begins with the weights after the first step
-    for weights in [*snapshots[2:], raw.state_proj.weight.detach()]:
-        average = 0.8 * average + 0.2 * weights
+    for t, weights in enumerate([*snapshots[2:], raw.state_proj.weight.detach()], start=1):
+        kept = min(0.8, (1 + t) / (10 + t))  # the average warms up
+        average = kept * average + (1 - kept) * weights
     torch.testing.assert_close(model.state_proj.weight.detach(), average)
 
 
@@ -244,7 +247,9 @@ def test_a_state_of_another_run_is_refused(tmp_path):
     with pytest.raises(FileExistsError):  # before the first step
         fit(tiny(), Chunks(fail_at=1), recipe=recipe, out=tmp_path / "file", progress=False)
     with pytest.raises(ValueError, match="save_every must be at least 1"):
-        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, save_every=0, progress=False)
+        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path / "new", save_every=0, progress=False)
+    with pytest.raises(ValueError, match="holds a run: resume=True goes on"):
+        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
     with pytest.raises(ValueError, match="resume=True needs out="):
         fit(tiny(), Chunks(), recipe=recipe, resume=True, progress=False)
 
@@ -260,9 +265,10 @@ def test_a_failed_write_leaves_the_last_state(tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "write_tensors", full_disk)
     with pytest.raises(OSError, match="no space"):
-        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
+        longer = replace(recipe, steps=6)
+        fit(tiny(), Chunks(), recipe=longer, out=tmp_path, resume=True, progress=False)
     assert (tmp_path / run.STATE).read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == [run.STATE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == WRITTEN
 
 
 @pytest.mark.parametrize(
@@ -309,18 +315,9 @@ def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         train.evaluate, "spread", lambda dataset, n: torch.tensor([0, 50])
     )  # scoring 256 items takes its time
-    arguments = [
-        "--data",
-        "metaworld-two-ways",
-        "--steps",
-        "3",
-        "--batch-size",
-        "2",
-        "--save-every",
-        "2",
-        "--device",
-        "cpu",
-    ]
+    arguments = (
+        "--data metaworld-two-ways --steps 3 --batch-size 2 --save-every 2 --device cpu".split()
+    )
     train.main([*arguments, "--out", str(tmp_path)])
     assert "energy score of 10 steps on 16 held-out episodes" in capsys.readouterr().out
     model = Pi0.from_pretrained(tmp_path)
@@ -345,18 +342,9 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
     torch.manual_seed(3)
     model = Pi0(Pi0Config.mini(4, 4, horizon=6))
     model.save_pretrained(tmp_path / "start")
-    arguments = [
-        "--data",
-        "metaworld-two-ways",
-        "--steps",
-        "1",
-        "--batch-size",
-        "2",
-        "--device",
-        "cpu",
-        "--test-every",
-        "0",
-    ]
+    arguments = (
+        "--data metaworld-two-ways --steps 1 --batch-size 2 --device cpu --test-every 0".split()
+    )
     arguments += ["--start", str(tmp_path / "start"), "--learning-rate", "1e-9"]
     train.main([*arguments, "--out", str(tmp_path / "out")])
     assert "energy score" not in capsys.readouterr().out  # nothing was held out
@@ -369,17 +357,7 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
 
 def test_command_line_without_cameras(tmp_path, monkeypatch):
     monkeypatch.setattr(train.evaluate, "spread", lambda dataset, n: torch.tensor([0]))
-    arguments = [
-        "--data",
-        "metaworld-two-ways",
-        "--steps",
-        "1",
-        "--batch-size",
-        "2",
-        "--device",
-        "cpu",
-        "--cameras",
-    ]
+    arguments = "--data metaworld-two-ways --steps 1 --batch-size 2 --device cpu --cameras".split()
     train.main([*arguments, "--out", str(tmp_path)])
     assert Pi0.from_pretrained(tmp_path)
 

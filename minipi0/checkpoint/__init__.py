@@ -1,4 +1,4 @@
-"""Weights in files and what travels with them: minipi0's own store, released layouts and sizes, other people's statistics.
+"""Weights in files, and what travels with them: sizes, layouts, statistics, the state of a run.
 
 layouts -> sizes, files -> statistics, all of them -> store. No file here knows `Pi0`.
 """

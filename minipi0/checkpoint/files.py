@@ -1,4 +1,4 @@
-"""Files that are complete or not there: safetensors written tensor by tensor, and anything put in place in one step."""
+"""Files that are complete or not there, and safetensors written tensor by tensor."""
 
 import json
 import os
@@ -8,53 +8,50 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+# safetensors' names
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "BF16": torch.bfloat16,
     "F16": torch.float16,
-}  # safetensors' names
+}
 
 
 def write_tensors(
     path: Path, state: dict[str, Tensor], metadata: dict[str, str], value=None
 ) -> None:
-    """A safetensors file, written tensor by tensor. value(name): the tensor to write, where `state` holds only its shape and dtype.
+    """Write a safetensors file tensor by tensor.
 
-    safetensors' own save_file refuses views of one matrix, wants all tensors in the CPU's memory at once, and shuffles the metadata.
+    value: a function of the name that gives the tensor to write, where `state` holds only its shape
+        and dtype. Without it, `state` holds the tensors themselves.
+
+    safetensors' own save_file refuses views of one matrix, wants all tensors in the CPU's memory at
+    once, and shuffles the metadata.
     """
     codes = {dtype: code for code, dtype in DTYPES.items()}
-    names = sorted(
-        state, key=lambda name: (-state[name].itemsize, name)
-    )  # widest first: all stay aligned
+    # widest dtype first: all tensors stay aligned
+    names = sorted(state, key=lambda name: (-state[name].itemsize, name))
     header: dict = {"__metadata__": metadata}
     end = 0
     for name in names:
+        shape, code = list(state[name].shape), codes[state[name].dtype]
         begin, end = end, end + state[name].nbytes
-        header[name] = {
-            "dtype": codes[state[name].dtype],
-            "shape": list(state[name].shape),
-            "data_offsets": [begin, end],
-        }
+        header[name] = {"dtype": code, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            file.write(
-                memoryview(
-                    (value(name) if value else state[name])
-                    .cpu()
-                    .contiguous()
-                    .flatten()
-                    .view(torch.uint8)
-                    .numpy()
-                )
-            )
+            tensor = (value(name) if value else state[name]).cpu().contiguous()
+            file.write(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+            del tensor  # free it before the next one is made
 
 
 def write_atomically(path: Path, write) -> None:
-    """Call write(temporary path), then put the result in place of `path` in one step. A failure leaves what was there."""
+    """Call write(temporary path), then put the result in place of `path` in one step.
+
+    A failure leaves what was there.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
@@ -68,6 +65,7 @@ def write_atomically(path: Path, write) -> None:
 
 
 def incomplete(file: Path, error: Exception) -> ValueError:
+    """The error to raise for a safetensors file that is not readable."""
     return ValueError(
         f"{file} is not a complete safetensors file ({error}): was its download or copy cut short?"
     )

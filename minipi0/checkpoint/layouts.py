@@ -1,9 +1,11 @@
 """What released pi0 and PaliGemma checkpoints call their tensors.
 
-Released weights (openpi's PyTorch files, LeRobot, transformers) differ from minipi0's in three ways, all of them bridged here alone:
-- names: a table below; small differences between releases are evened out first (`canonical`);
-- fusion: minipi0 keeps q, k, v in one matrix, their rows stacked;
-- time: released code predicts dx/dt with t = 1 - tau, the opposite of dx/dtau: action_out_proj changes its sign.
+Released weights (openpi's PyTorch files, LeRobot, transformers) differ from minipi0's in three
+respects. This file alone converts them:
+- names: a table below; `canonical` first evens out small differences between releases.
+- fusion: minipi0 keeps q, k, v in one matrix, their rows stacked.
+- time: released code predicts dx/dt with t = 1 - tau, the opposite of dx/dtau: action_out_proj
+  changes its sign.
 """
 
 import re
@@ -11,10 +13,8 @@ import re
 from torch import Tensor
 
 # minipi0's prefix -> the released one (without the leading "model." that LeRobot adds)
-_VLM, _ACTION = (
-    "paligemma_with_expert.paligemma.model.",
-    "paligemma_with_expert.gemma_expert.model.",
-)
+_VLM = "paligemma_with_expert.paligemma.model."
+_ACTION = "paligemma_with_expert.gemma_expert.model."
 PARTS = {
     "vision.": _VLM + "vision_tower.vision_model.",
     "projector.": _VLM + "multi_modal_projector.linear.",
@@ -33,39 +33,40 @@ LAYER = {
     "up": ["mlp.up_proj"],
     "down": ["mlp.down_proj"],
 }
-VLM_HEAD = "paligemma_with_expert.paligemma.lm_head.weight"  # tied to the embedding: stands in for it where that is missing
+# tied to the embedding: stands in for it where that is missing
+VLM_HEAD = "paligemma_with_expert.paligemma.lm_head.weight"
 ACTION_HEAD = "paligemma_with_expert.gemma_expert.lm_head.weight"  # never used
 UNUSED = {VLM_HEAD, ACTION_HEAD, _ACTION + "embed_tokens.weight"}
 
+_PALIGEMMA_PART = r"(?=(language_model|vision_tower|multi_modal_projector)\.)"
+_HEAD = rf"(lm_head|{re.escape(_VLM)}language_model\.lm_head)"
 _SPELLINGS = [  # applied in this order
-    (r"^model\.vlm\.", _VLM),  # transformers' PI0 in memory
+    # transformers' PI0 in memory
+    (r"^model\.vlm\.", _VLM),
     (r"^model\.dit\.", _ACTION),
-    (r"^(embed_action_time|model)\.", ""),  # the same; LeRobot's prefix
-    (
-        r"^(paligemma_with_expert\.paligemma\.)?(model\.)?(?=(language_model|vision_tower|multi_modal_projector)\.)",
-        _VLM,
-    ),  # PaliGemma
-    (
-        rf"^(lm_head|{re.escape(_VLM)}language_model\.lm_head)\.",
-        "paligemma_with_expert.paligemma.lm_head.",
-    ),
-    (
-        r"paligemma\.model\.language_model\.model\.",
-        "paligemma.model.language_model.",
-    ),  # transformers, in files
+    # the same, and LeRobot's prefix
+    (r"^(embed_action_time|model)\.", ""),
+    # PaliGemma
+    (r"^(paligemma_with_expert\.paligemma\.)?(model\.)?" + _PALIGEMMA_PART, _VLM),
+    (rf"^{_HEAD}\.", "paligemma_with_expert.paligemma.lm_head."),
+    # transformers' files
+    (r"paligemma\.model\.language_model\.model\.", "paligemma.model.language_model."),
     (r"vision_tower\.(vision_model\.)?", "vision_tower.vision_model."),
 ]
 
 
 def canonical(key: str) -> str:
-    """A released key, whatever the release, in the spelling of the table above. Unknown keys come back as they are."""
+    """A released key, whatever the release, in the spelling of the table above.
+
+    Unknown keys come back as they are.
+    """
     for pattern, replacement in _SPELLINGS:
         key = re.sub(pattern, replacement, key, count=1)
     return key
 
 
 def released_names(name: str) -> list[str]:
-    """The released tensors, in canonical spelling, whose rows stacked are minipi0's parameter `name`."""
+    """The released tensors (canonical spelling) whose rows stacked are the parameter `name`."""
     layer = re.fullmatch(r"experts\.(vlm|action)\.layers\.(\d+)\.(\w+)\.weight", name)
     if layer:
         expert, i, part = layer.groups()
@@ -80,15 +81,16 @@ def row_counts(name: str, rows: int, config: dict) -> list[int]:
     """How many of the parameter's rows belong to each of its `released_names`."""
     if name.endswith(".qkv.weight"):
         sizes = config["vlm" if ".vlm." in name else "action_expert"]
-        return [
-            sizes[heads] * sizes["head_dim"]
-            for heads in ("num_heads", "num_kv_heads", "num_kv_heads")
-        ]
+        heads = ("num_heads", "num_kv_heads", "num_kv_heads")  # of q, k, v
+        return [sizes[count] * sizes["head_dim"] for count in heads]
     return [rows]
 
 
 def own_name(name: str) -> str:
-    """A model's parameter name as files spell it: transformers' versions differ in whether SigLIP has one more level."""
+    """A model's parameter name as files spell it.
+
+    transformers' versions differ in whether SigLIP has one more level, "vision_model".
+    """
     return name.replace("vision.vision_model.", "vision.")
 
 
@@ -98,15 +100,15 @@ def changes_sign(name: str) -> bool:
 
 
 def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
-    """minipi0's tensors under their released names: the fused matrix cut into its parts, the velocity's sign turned.
+    """minipi0's tensors under their released names: q, k, v apart, the velocity's sign turned.
 
-    The parts are views, so this costs no memory; the VLM's head is its embedding, the action expert's unused head is zeros.
+    The parts are views, so they cost no memory. The VLM's head is its embedding, the action
+    expert's unused head is zeros.
     """
     released = {}
     for name, tensor in state.items():
-        parts = (-tensor if changes_sign(name) else tensor).split(
-            row_counts(name, len(tensor), config)
-        )
+        tensor = -tensor if changes_sign(name) else tensor
+        parts = tensor.split(row_counts(name, len(tensor), config))
         released |= dict(zip(released_names(name), parts, strict=True))
     embedding = state["embedding.weight"]
     released[VLM_HEAD] = embedding

@@ -12,62 +12,58 @@ from transformers import PI0Config as TransformersSizes
 from minipi0 import config
 from minipi0.checkpoint.layouts import PARTS
 
-VARIANTS = {
-    "gemma_2b": asdict(config.GEMMA_2B),
-    "gemma_300m": asdict(config.GEMMA_300M),
-}  # openpi's and LeRobot's names
+# openpi's and LeRobot's names
+VARIANTS = {"gemma_2b": asdict(config.GEMMA_2B), "gemma_300m": asdict(config.GEMMA_300M)}
 SO400M, VOCABULARY = asdict(config.SO400M), config.VOCABULARY
 HORIZON = 50
 
 
 def sizes_from_config(values: dict) -> dict:
-    """The sizes in a config.json of minipi0, transformers, LeRobot or openpi. Raises ValueError naming what it is instead."""
+    """The sizes in a config.json of minipi0, transformers, LeRobot or openpi.
+
+    Raises ValueError for another model's config.json, saying which.
+    """
     if "minipi0" in values:
         return values["minipi0"]
     kind = values.get("type", values.get("model_type", "pi0"))
     if kind == "paligemma":
         raise ValueError(
-            "it describes a PaliGemma, which has no action expert: Pi0.from_paligemma starts from one"
+            "it describes a PaliGemma, which has no action expert: "
+            "Pi0.from_paligemma starts from one"
         )
-    if kind != "pi0" or values.get("pi05"):
-        raise ValueError(
-            f"it describes a {'pi05' if values.get('pi05') else kind}, not a pi0: that is another architecture"
-        )
+    if values.get("pi05"):
+        kind = "pi05"
+    if kind != "pi0":
+        raise ValueError(f"it describes a {kind}, not a pi0: that is another architecture")
     if "vlm_config" in values:
         full = TransformersSizes.from_dict(values)
         if (full.min_period, full.max_period) != (4e-3, 4.0):
             raise ValueError("its time embedding's periods are not pi0's 0.004 to 4")
-        text, tower = full.vlm_config.text_config, full.vlm_config.vision_config
-        sizes = dict(
+        text = full.vlm_config.text_config
+        return dict(
             vlm=_gemma(text),
             action_expert=_gemma(full.dit_config),
-            vision=_siglip(tower),
+            vision=_siglip(full.vlm_config.vision_config),
             vocab_size=text.vocab_size,
+            action_dim=full.max_action_dim,
+            state_dim=full.max_state_dim,
+            horizon=full.chunk_size,
         )
-        return sizes | dict(
-            action_dim=full.max_action_dim, state_dim=full.max_state_dim, horizon=full.chunk_size
-        )
-    if not values.keys() & {
-        "type",
-        "model_type",
-        "paligemma_variant",
-        "chunk_size",
-        "action_horizon",
-    }:
+    telling = ("type", "model_type", "paligemma_variant", "chunk_size", "action_horizon")
+    if not any(word in values for word in telling):
         raise ValueError("it holds none")
-    variants = (
-        values.get("paligemma_variant", "gemma_2b"),
-        values.get("action_expert_variant", "gemma_300m"),
-    )
-    for variant in variants:
+    vlm = values.get("paligemma_variant", "gemma_2b")
+    action_expert = values.get("action_expert_variant", "gemma_300m")
+    for variant in (vlm, action_expert):
         if variant not in VARIANTS:
             raise ValueError(
-                f"it asks for the variant {variant!r}, of which only {sorted(VARIANTS)} are known: pass config=Pi0Config(...)"
+                f"it names the variant {variant!r}, of which only {sorted(VARIANTS)} are known: "
+                "pass config=Pi0Config(...)"
             )
     action_dim = values.get("max_action_dim", values.get("action_dim", 32))
     return dict(
-        vlm=VARIANTS[variants[0]],
-        action_expert=VARIANTS[variants[1]],
+        vlm=VARIANTS[vlm],
+        action_expert=VARIANTS[action_expert],
         vocab_size=VOCABULARY,
         vision=SO400M | dict(image_size=values.get("image_resolution", [224])[0]),
         action_dim=action_dim,
@@ -79,38 +75,33 @@ def sizes_from_config(values: dict) -> dict:
 def config_of(sizes: dict) -> dict:
     """The config.json that goes with released weights of these sizes.
 
-    LeRobot's, which transformers reads as well, where its variants can say the sizes; else transformers', which can say any.
+    Returns LeRobot's where its variants name the sizes (transformers reads it too), else
+    transformers', which can state any.
     """
     common = dict(
         chunk_size=sizes["horizon"],
         max_action_dim=sizes["action_dim"],
         max_state_dim=sizes["state_dim"],
     )
-    variants = [
-        name
-        for part in ("vlm", "action_expert")
-        for name, variant in VARIANTS.items()
-        if variant == sizes[part]
-    ]
-    if len(variants) == 2 and sizes["vocab_size"] == VOCABULARY and sizes["vision"] == SO400M:
-        resolution = [SO400M["image_size"]] * 2
-        named = dict(paligemma_variant=variants[0], action_expert_variant=variants[1])
+    vlm, action = _variant(sizes["vlm"]), _variant(sizes["action_expert"])
+    if vlm and action and sizes["vocab_size"] == VOCABULARY and sizes["vision"] == SO400M:
         return dict(
             type="pi0",
-            **named,
+            paligemma_variant=vlm,
+            action_expert_variant=action,
             n_action_steps=sizes["horizon"],
-            image_resolution=resolution,
+            image_resolution=[SO400M["image_size"]] * 2,
             **common,
         )
+
+    def gemma(part: str) -> dict:
+        named = {theirs: sizes[part][ours] for theirs, ours in _GEMMA.items()}
+        return named | dict(model_type="gemma", vocab_size=sizes["vocab_size"], pad_token_id=None)
+
     vision = {theirs: sizes["vision"][ours] for theirs, ours in _SIGLIP.items()}
-    text, action = (
-        {theirs: sizes[part][ours] for theirs, ours in _GEMMA.items()}
-        for part in ("vlm", "action_expert")
-    )
-    vocabulary = dict(model_type="gemma", vocab_size=sizes["vocab_size"], pad_token_id=None)
-    vlm = dict(
+    vlm_config = dict(
         model_type="paligemma",
-        text_config=text | vocabulary,
+        text_config=gemma("vlm"),
         projection_dim=sizes["vlm"]["width"],
         image_token_index=sizes["vocab_size"],
         vision_config=dict(model_type="siglip_vision_model", vision_use_head=False, **vision),
@@ -118,23 +109,26 @@ def config_of(sizes: dict) -> dict:
     return dict(
         architectures=["PI0ForConditionalGeneration"],
         model_type="pi0",
-        vlm_config=vlm,
-        dit_config=action | vocabulary,
+        vlm_config=vlm_config,
+        dit_config=gemma("action_expert"),
         **common,
     )
 
 
 def paligemma_sizes(values: dict) -> dict:
-    """The sizes "vlm", "vision" and "vocab_size" in a PaliGemma's config.json. Raises ValueError when it is something else.
+    """The sizes "vlm", "vision" and "vocab_size" in a PaliGemma's config.json.
 
-    The Hub's files pad the 257,152 rows of the vocabulary to 257,216, for the image placeholder and alignment: no text uses those.
+    The Hub's files pad the 257,152 rows of the vocabulary to 257,216, for the image placeholder and
+    for alignment. No text uses the padding, so it is not counted.
+    Raises ValueError for another model's config.json.
     """
     if values.get("model_type") != "paligemma":
         raise ValueError(f"it describes a {values.get('model_type')!r}, not a PaliGemma")
     full = PaliGemmaSizes.from_dict(values)
     if full.text_config.model_type != "gemma":
         raise ValueError(
-            f"its language model is a {full.text_config.model_type}; pi0 stands on the first PaliGemma, whose is a gemma"
+            f"its language model is a {full.text_config.model_type}; "
+            "pi0 stands on the first PaliGemma, whose is a gemma"
         )
     rows, placeholder = full.text_config.vocab_size, full.image_token_index
     vocabulary = placeholder if 0 < rows - placeholder <= 64 else rows
@@ -144,9 +138,11 @@ def paligemma_sizes(values: dict) -> dict:
 
 
 def sizes_from_shapes(shapes: dict[str, tuple[int, ...]]) -> tuple[dict, str]:
-    """The sizes that the tensors' shapes tell (canonical names), and a sentence about what they do not tell and was assumed.
+    """The sizes that the tensors' shapes tell, with the released head sizes.
 
-    Shapes give heads times head_dim, never the two apart. Raises ValueError where the released head sizes do not fit either.
+    shapes: canonical name -> shape. A shape gives heads times head_dim, never the two apart.
+    Returns the sizes, and in words what the shapes do not tell and was assumed.
+    Raises ValueError where the released head sizes do not fit.
     """
 
     def gemma(prefix: str) -> dict:
@@ -154,13 +150,13 @@ def sizes_from_shapes(shapes: dict[str, tuple[int, ...]]) -> tuple[dict, str]:
         kv, head_dim = shapes[f"{prefix}layers.0.self_attn.k_proj.weight"][0], 256
         if q % head_dim or kv % head_dim:
             raise ValueError(
-                f"{q} rows of queries and {kv} of keys are no multiples of the released head size {head_dim}"
+                f"{q} rows of queries and {kv} of keys are no multiples "
+                f"of the released head size {head_dim}"
             )
-        mlp_dim = shapes[f"{prefix}layers.0.mlp.gate_proj.weight"][0]
         return dict(
             width=width,
             depth=_count(shapes, prefix + "layers."),
-            mlp_dim=mlp_dim,
+            mlp_dim=shapes[f"{prefix}layers.0.mlp.gate_proj.weight"][0],
             num_heads=q // head_dim,
             num_kv_heads=kv // head_dim,
             head_dim=head_dim,
@@ -194,7 +190,8 @@ def sizes_from_shapes(shapes: dict[str, tuple[int, ...]]) -> tuple[dict, str]:
     except KeyError as error:
         raise ValueError(f"there is no tensor {error}") from None
     assumed = (
-        f"a head size of 256 ({sizes['vlm']['num_heads']} heads), one of 72 in the vision tower ({vision['num_heads']} heads), "
+        f"a head size of 256 ({sizes['vlm']['num_heads']} heads), "
+        f"one of 72 in the vision tower ({vision['num_heads']} heads), "
         f"{vision['image_size']}-pixel images and a horizon of {HORIZON}"
     )
     return sizes, assumed
@@ -217,6 +214,10 @@ _SIGLIP = {
     "num_attention_heads": "num_heads",
     "intermediate_size": "mlp_dim",
 }
+
+
+def _variant(expert: dict) -> str | None:
+    return next((name for name, sizes in VARIANTS.items() if sizes == expert), None)
 
 
 def _gemma(config) -> dict:

@@ -1,8 +1,9 @@
-"""Weights in files, in minipi0's own layout and the released ones, which `layouts` describes. Knows no model.
+"""Weights in files, in minipi0's own layout and the released ones, which `layouts` describes.
 
-Only safetensors, no pickle. Reading is strict and opens the file for one tensor at a time. Writing is atomic: a file is complete or not
-there. The sizes and the normalisation statistics are written into the weights' file too, as metadata: so they cannot part from it, and
-weights beside another model's config.json are noticed.
+Only safetensors, no pickle. Reading is strict and opens the file for one tensor at a time. Writing
+is atomic: a file is complete or not there. The weights' file also holds the sizes and the
+normalisation statistics, as metadata: so they cannot part from it, and weights beside another
+model's config.json are noticed.
 """
 
 import json
@@ -55,7 +56,7 @@ class Checkpoint:
     versions: dict[Path, tuple | None]  # of each file, when it was opened
 
     def read(self, name: str) -> Tensor:
-        """One tensor. The file is mapped for this tensor only: what was read before no longer counts as memory."""
+        """Read one tensor. The file is mapped for it alone, so earlier ones use no memory."""
         file, key = self.where[name]
         try:
             with safe_open(file, framework="pt") as tensors:
@@ -63,21 +64,24 @@ class Checkpoint:
         finally:  # whatever came of it: after opening, or the new file could slip in between
             if _version(file) != self.versions[file]:
                 raise ValueError(
-                    f"{file} was replaced while it was being read, and two models would have been mixed: load it again"
+                    f"{file} was replaced while it was being read, and two models would have been "
+                    "mixed: load it again"
                 )
 
     def config(self) -> dict:
-        """The model's sizes, as `Pi0Config.to_dict` gives them: from config.json, else as `save` noted them, else from released shapes.
+        """The model's sizes, as `Pi0Config.to_dict` gives them.
 
-        Shapes do not tell everything: a UserWarning says what was assumed. Raises ValueError when nothing gives the sizes, or two
-        sources contradict each other.
+        They come from config.json, else from what `save` noted, else from released shapes. Shapes
+        do not tell everything: a UserWarning says what was assumed.
+        Raises ValueError when nothing gives the sizes, or two sources contradict each other.
         """
         noted = self.written.get("config")
         if (self.folder / "config.json").exists():
             sizes = self._config_json(sizes_from_config)
             if noted not in (None, sizes):
                 raise ValueError(
-                    f"{self.folder}: config.json belongs to other weights (half-written?), or pass the config= you mean"
+                    f"{self.folder}: config.json belongs to other weights (half-written?), "
+                    "or pass the config= you mean"
                 )
             return sizes
         if noted:
@@ -89,13 +93,17 @@ class Checkpoint:
             sizes, assumed = sizes_from_shapes(self.shapes)
         except ValueError as error:
             raise ValueError(
-                f"{missing}, and the shapes of its tensors do not tell: {error}; pass config=Pi0Config(...)"
+                f"{missing}, and the shapes of its tensors do not tell: {error}; "
+                "pass config=Pi0Config(...)"
             ) from None
         warnings.warn(f"{missing}: sizes taken from its tensors, assuming {assumed}", stacklevel=3)
         return sizes
 
     def paligemma(self) -> dict:
-        """The sizes "vlm", "vision" and "vocab_size" of a PaliGemma; rows beyond that vocabulary will not be read."""
+        """The sizes "vlm", "vision" and "vocab_size" of a PaliGemma.
+
+        From now on, `read` leaves out the rows beyond that vocabulary.
+        """
         sizes = self._config_json(paligemma_sizes)
         embedding = released_names("embedding.weight")[0]
         if len(shape := self.shapes.get(embedding, ())) == 2:
@@ -103,7 +111,10 @@ class Checkpoint:
         return sizes
 
     def stats(self) -> dict[str, Tensor] | None:
-        """The normalisation statistics state_mean, … (S,) and (D,): as `save` noted, or LeRobot or openpi saved them beside the weights."""
+        """The normalisation statistics, state_mean: float[S], action_mean: float[D], …, or None.
+
+        They are what `save` noted, else what LeRobot or openpi saved beside the weights.
+        """
         if "stats" in self.written:
             return {name: torch.tensor(values) for name, values in self.written["stats"].items()}
         return statistics.beside(self.folder)
@@ -131,25 +142,16 @@ class Checkpoint:
 
 
 def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
-    """Look into a folder with model.safetensors (or its shards), a .safetensors file, or a Hugging Face repository.
+    """Open a checkpoint and find out what it holds, without reading a tensor.
 
-    Raises FileNotFoundError when there is no such thing, ValueError for a file that is not complete or not what it should be.
+    path_or_repo: a folder with model.safetensors or its shards, a .safetensors file, or a Hugging
+        Face repository.
+    Raises FileNotFoundError when there is none, ValueError for a file that is not complete or not
+    what it should be.
     """
     path = Path(path_or_repo)
     if not path.exists():
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(path_or_repo)):
-            raise FileNotFoundError(
-                f"no file or folder {path_or_repo}, and that is no Hugging Face repository id (owner/name)"
-            )
-        try:
-            patterns = dict(
-                allow_patterns=["*.safetensors", "*.json"], ignore_patterns=["*/*.safetensors"]
-            )  # of other checkpoints
-            path = Path(snapshot_download(str(path_or_repo), **patterns))
-        except (HfHubHTTPError, OSError) as error:
-            raise FileNotFoundError(
-                f"no folder {path_or_repo} here, and from the Hugging Face Hub it could not be had: {error}"
-            ) from error
+        path = _fetched(str(path_or_repo))
     found: dict[str, tuple[Path, str, tuple[int, ...], str]] = {}
     written: dict = {}
     versions = {file: _version(file) for file in _files(path)}
@@ -167,11 +169,7 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
                             f"{file}: {key} and {found[name][1]} are the same tensor by name"
                         )
                     found[name] = (file, key, tuple(part.get_shape()), part.get_dtype())
-        except (
-            SafetensorError,
-            OSError,
-            RuntimeError,
-        ) as error:  # RuntimeError: torch's, which maps it after safetensors has looked
+        except (SafetensorError, OSError, RuntimeError) as error:  # RuntimeError: torch maps it too
             raise incomplete(file, error) from error
     released = not any(name.startswith("experts.") for name in found)
     embedding = released_names("embedding.weight")[0]
@@ -188,26 +186,39 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
     )
 
 
+def _fetched(repo_id: str) -> Path:
+    """The folder of a Hugging Face repository, fetched."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+        raise FileNotFoundError(
+            f"no file or folder {repo_id}, and that is no Hugging Face repository id (owner/name)"
+        )
+    wanted, others = ["*.safetensors", "*.json"], ["*/*.safetensors"]  # of other checkpoints
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=wanted, ignore_patterns=others))
+    except (HfHubHTTPError, OSError) as error:
+        raise FileNotFoundError(
+            f"no folder {repo_id} here, and from the Hugging Face Hub it could not be had: {error}"
+        ) from error
+
+
 def _files(path: Path) -> list[Path]:
     """The weight files of a checkpoint: itself, the one file of a folder, or its shards."""
     index = path / "model.safetensors.index.json"
     if path.is_file() and path.suffix != ".safetensors":
         raise ValueError(
-            f"{path} is no .safetensors file, and nothing else is read: a pickle (.bin, .pt, .ckpt) could run any code"
+            f"{path} is no .safetensors file, and nothing else is read: "
+            "a pickle (.bin, .pt, .ckpt) could run any code"
         )
     if path.is_file():
         return [path]
     if (path / "model.safetensors").exists():
         return [path / "model.safetensors"]
     if not index.exists():
-        raise FileNotFoundError(
-            f"{path} holds no model.safetensors: it has {sorted(p.name for p in path.iterdir())[:10]}"
-        )
+        present = sorted(file.name for file in path.iterdir())[:10]
+        raise FileNotFoundError(f"{path} holds no model.safetensors: it has {present}")
     try:
-        files = [
-            path / name
-            for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        ]
+        names = set(json.loads(index.read_text())["weight_map"].values())
+        files = [path / name for name in sorted(names)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{index} is no index of shards: {error!r}") from error
     absent = [file.name for file in files if not file.exists()]
@@ -242,22 +253,24 @@ def load(
     dtype: torch.dtype | None = None,
     only: tuple[str, ...] = ("",),
 ) -> None:
-    """Fill a model built on the meta device, tensor by tensor, the largest first so that the peak stays near the model's own size.
+    """Fill a model that was built on the meta device, tensor by tensor.
 
-    config: the model's sizes. dtype: of the parameters; by default the file's, and where it mixes several the widest.
-    only: beginnings of the names that the file must bring; all other parameters are initialised afresh.
-    Raises ValueError naming missing, unexpected and mis-shaped tensors before anything is read; and for a tensor that cannot be trained
-    weights: not finite, or a matrix of zeros, which is what a file holds where it was given its length but not yet its bytes.
+    config: the model's sizes.
+    dtype: of the parameters; by default the file's, and where the file mixes several the widest.
+    only: beginnings of the names that the file must bring; all other parameters are initialised
+        afresh.
+
+    The largest tensor comes first, so that the peak of memory stays near the model's own size.
+    Raises ValueError naming missing, unexpected and mis-shaped tensors, before anything is read.
+    Raises ValueError for a tensor that cannot be trained weights: one that is not finite, or a
+    matrix of zeros (a file holds zeros where it has its length but not yet its bytes).
     """
     if dtype not in (None, *DTYPES.values()):
         raise ValueError(
             f"dtype must be a floating-point torch.dtype of 16 to 64 bits, not {dtype!r}"
         )
-    parameters = {
-        own_name(name): (name, parameter)
-        for name, parameter in model.named_parameters()
-        if own_name(name).startswith(only)
-    }
+    named = {own_name(name): (name, parameter) for name, parameter in model.named_parameters()}
+    parameters = {name: entry for name, entry in named.items() if name.startswith(only)}
     sources = {name: released_names(name) if source.released else [name] for name in parameters}
     wanted = {key for keys in sources.values() for key in keys}
     missing = sorted(wanted - source.shapes.keys())
@@ -265,41 +278,35 @@ def load(
     wrong = []
     for name, keys in sources.items():
         shape = tuple(parameters[name][1].shape)
-        for key, rows in zip(
-            keys, row_counts(name, shape[0], config) if source.released else shape[:1], strict=True
-        ):
+        counts = row_counts(name, shape[0], config) if source.released else shape[:1]
+        for key, rows in zip(keys, counts, strict=True):
             expected, found = (rows, *shape[1:]), source.shapes.get(key)
             if found not in (expected, None):
                 wrong.append(f"{key}: {found} in the file, {expected} in the model")
     kinds = {"missing": missing, "unexpected": unexpected, "of another shape": wrong}
     complaints = [_listed(kind, names) for kind, names in kinds.items() if names]
     if complaints:
-        raise ValueError(
-            f"the weights in {source.folder} do not fit the configuration:\n"
-            + "\n".join(complaints)
-        )
+        problem = f"the weights in {source.folder} do not fit the configuration:"
+        raise ValueError("\n".join([problem, *complaints]))
     dtype = dtype or _widest(source.dtypes[key] for key in wanted)
     size = sum(parameter.numel() for _, parameter in parameters.values()) * dtype.itemsize
-    with tqdm(
-        total=size, desc="loading weights", unit="B", unit_scale=True, disable=size < WORTH_A_BAR
-    ) as bar:
+    shown = dict(unit="B", unit_scale=True, disable=size < WORTH_A_BAR)
+    with tqdm(desc="loading weights", total=size, **shown) as bar:
         for name in sorted(parameters, key=lambda name: -parameters[name][1].numel()):
             full_name, parameter = parameters[name]
             value = torch.empty(parameter.shape, dtype=dtype)
             row = 0
             for key in sources[name]:
-                tensor = source.read(key)
+                tensor, where = source.read(key), f"{key} in {source.where[key][0]}"
                 part = value[row : row + len(tensor)]
                 part.copy_(tensor)
                 row += len(tensor)
                 low, high = part.aminmax()  # one pass, no copy; NaN comes through
                 if not (low.isfinite() and high.isfinite()):
-                    raise ValueError(
-                        f"{key} in {source.where[key][0]} holds NaN or infinite numbers, read as {dtype}"
-                    )
+                    raise ValueError(f"{where} holds NaN or infinite numbers, read as {dtype}")
                 if part.ndim > 1 and low == high == 0:
                     raise ValueError(
-                        f"{key} in {source.where[key][0]} holds nothing but zeros: was the file only half written?"
+                        f"{where} holds nothing but zeros: was the file only half written?"
                     )
                 del tensor  # unmap it before the next one is read
             if source.released and changes_sign(name):
@@ -310,13 +317,11 @@ def load(
     for module in model.modules():
         if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
             module.to_empty(device="cpu", recurse=False).to(dtype).reset_parameters()
-    for name, buffer in list(
-        model.named_buffers()
-    ):  # SigLIP's position_ids, the only one, stands in no file
+    # SigLIP's position_ids, the only buffer, is in no file
+    for name, buffer in list(model.named_buffers()):
         owner, _, leaf = name.rpartition(".")
-        model.get_submodule(owner).register_buffer(
-            leaf, torch.arange(buffer.numel())[None], persistent=False
-        )
+        numbers = torch.arange(buffer.numel())[None]
+        model.get_submodule(owner).register_buffer(leaf, numbers, persistent=False)
 
 
 def save(
@@ -327,11 +332,14 @@ def save(
     stats: dict[str, Tensor] | None = None,
     about: dict | None = None,
 ) -> None:
-    """Write `state` (a model's state_dict) and `config` (its sizes) to folder/model.safetensors and folder/config.json.
+    """Write a model to folder/model.safetensors and folder/config.json.
 
-    layout: "minipi0", or "lerobot": the released names, with both lm_heads, so that LeRobot's and transformers' classes load it strictly.
-    stats: normalisation statistics, state_mean, state_std (S,), action_mean, action_std (D,), to be had back with the weights.
-    about: plain values that say what the weights were trained on, to be had back with them.
+    state: the model's state_dict. config: its sizes.
+    layout: "minipi0", or "lerobot": the released names, with both lm_heads, so that LeRobot's and
+        transformers' classes load it strictly.
+    stats: normalisation statistics, state_mean: float[S], action_mean: float[D], …, which
+        `Checkpoint.stats` gives back.
+    about: plain values that say what the weights were trained on, given back with them.
     Raises ValueError for an unknown layout, other statistics, or an `about` that JSON cannot hold.
     """
     state = {own_name(name): tensor.detach() for name, tensor in state.items()}
@@ -348,12 +356,11 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     values = {"minipi0": config} if layout == "minipi0" else config_of(config)
     metadata = {"format": "pt", "minipi0": json.dumps(noted)}
-    write_atomically(
-        folder / "model.safetensors", lambda path: write_tensors(path, state, metadata)
-    )  # first: if any, this one fails
-    write_atomically(
-        folder / "config.json", lambda path: path.write_text(json.dumps(values, indent=1) + "\n")
-    )
+    text = json.dumps(values, indent=1) + "\n"
+    # the weights first: if one of the two fails, it is this one
+    weights = folder / "model.safetensors"
+    write_atomically(weights, lambda path: write_tensors(path, state, metadata))
+    write_atomically(folder / "config.json", lambda path: path.write_text(text))
 
 
 def _listed(kind: str, names: list[str]) -> str:
@@ -363,8 +370,6 @@ def _listed(kind: str, names: list[str]) -> str:
 
 def _widest(dtypes) -> torch.dtype:
     kinds = set(dtypes)
-    if kinds - DTYPES.keys():
-        raise ValueError(
-            f"weights of type {sorted(kinds - DTYPES.keys())} cannot be read: expected {sorted(DTYPES)}"
-        )
+    if unknown := sorted(kinds - DTYPES.keys()):
+        raise ValueError(f"weights of type {unknown} cannot be read: expected {sorted(DTYPES)}")
     return reduce(torch.promote_types, (DTYPES[kind] for kind in kinds))

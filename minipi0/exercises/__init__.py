@@ -11,6 +11,8 @@ import importlib
 import types
 from collections.abc import Callable
 
+from minipi0.exercises.answers import Wrong
+
 _checks: dict[str, Callable] = {}
 
 
@@ -45,6 +47,8 @@ def check(number: str, answer=...) -> bool:
             "above, run its cell, then this one again."
         )
         return False
+    except Wrong as error:
+        wrong = str(error)
     # the reader's own code may raise anything: show it as an answer, not as a traceback
     except Exception as error:
         wrong = f"your code stopped with {type(error).__name__}: {error}"

@@ -6,50 +6,32 @@ import torch
 
 from minipi0 import flow
 from minipi0.exercises import exercise
-
-
-def _numbers(answer, names: str) -> list[float] | str:
-    """The answer as floats, or a sentence about what was expected."""
-    try:
-        values = [float(v) for v in answer]
-    except (TypeError, ValueError):
-        values = []
-    return (
-        values
-        if len(values) == len(names.split(","))
-        else f"give {len(names.split(','))} numbers: ({names})"
-    )
-
-
-def _near(a, b, tolerance: float = 1e-3) -> bool:
-    return abs(a - b) <= tolerance
+from minipi0.exercises.answers import near, numbers
 
 
 @exercise("01.1")
 def where_and_how_fast(answer):
     """eps = -1, A = 3: (A^0.25, velocity at 0.25, velocity at 0.9)."""
-    values = _numbers(answer, "position at 0.25, velocity at 0.25, velocity at 0.9")
-    if isinstance(values, str):
-        return values
-    position, early, late = values
-    if _near(position, 2):
+    names = "position at 0.25, velocity at 0.25, velocity at 0.9"
+    position, early, late = numbers(answer, names)
+    if near(position, 2):
         return (
             "2 is where the point is at tau = 0.75. tau = 0 is noise, 1 the action: "
             "at 0.25 it has gone a quarter of the way."
         )
-    if not _near(position, 0):
+    if not near(position, 0):
         return (
             f"at tau = 0.25 the point is not at {position:g}: put A = 3, eps = -1 into A^tau = "
             "tau A + (1 - tau) eps."
         )
-    if _near(early, -4) or _near(late, -4):
+    if near(early, -4) or near(late, -4):
         return "the sign: noise is at -1, the action at 3, and the point moves towards the action."
-    if _near(early, 3) or _near(late, 0.4):
+    if near(early, 3) or near(late, 0.4):
         return (
             "that is the distance left, A - A^tau, which shrinks on the way. "
             "The velocity is d A^tau / d tau."
         )
-    if not (_near(early, 4) and _near(late, 4)):
+    if not (near(early, 4) and near(late, 4)):
         return "the velocity is the derivative of tau A + (1 - tau) eps with respect to tau."
 
 
@@ -120,26 +102,26 @@ def euler_in_released_time(answer):
             "your code asked the network once. 5 steps ask 5 times, each where the one before "
             "ended (is `return` inside the loop?)"
         )
-    if len(seen) == 6 and _near(seen[-1], 0):
+    if len(seen) == 6 and near(seen[-1], 0):
         return (
             "5 steps ask the network 5 times, yours asked a sixth time, at t = 0, where the "
             "actions are reached already."
         )
     if len(seen) != 5:
         return f"5 steps ask the network 5 times, yours asked {len(seen)} times"
-    if all(_near(t, i / 5) for i, t in enumerate(seen)):
+    if all(near(t, i / 5) for i, t in enumerate(seen)):
         return (
             "your t counts 0, 0.2, 0.4, ...: that is tau. In released code t = 1 is noise, and "
             "sampling starts there."
         )
-    if all(_near(t, 0.8 - i / 5) for i, t in enumerate(seen)):
+    if all(near(t, 0.8 - i / 5) for i, t in enumerate(seen)):
         return "your first t is 0.8: the first step is taken from the noise itself, where t = 1."
-    if all(_near(t, 1 - i / 4) for i, t in enumerate(seen)):
+    if all(near(t, 1 - i / 4) for i, t in enumerate(seen)):
         return (
             "your t ends at 0: five steps of 1/5 start at t = 1, 0.8, 0.6, 0.4, 0.2. "
             "The last one, from 0.2, arrives at 0."
         )
-    if not all(_near(t, 1 - i / 5) for i, t in enumerate(seen)):
+    if not all(near(t, 1 - i / 5) for i, t in enumerate(seen)):
         return f"expected t = 1, 0.8, 0.6, 0.4, 0.2, yours were {', '.join(f'{t:g}' for t in seen)}"
     got, right = got.double(), flow.euler(lambda x, tau: -velocity_t(x, 1 - tau), noise, 5)
     if torch.allclose(got, flow.euler(lambda x, tau: velocity_t(x, 1 - tau), noise, 5)):
@@ -159,31 +141,28 @@ def euler_in_released_time(answer):
 @exercise("01.4")
 def where_two_lines_meet(answer):
     """eps -1 -> A 2 and eps 1 -> A -1: (tau, x, what the network answers there)."""
-    values = _numbers(answer, "tau, x, the network's answer")
-    if isinstance(values, str):
-        return values
-    tau, x, velocity = values
-    if _near(tau, 0.6):
+    tau, x, velocity = numbers(answer, "tau, x, the network's answer")
+    if near(tau, 0.6):
         return (
             "0.6 is that moment in released code's t. In tau (0 is noise) solve -1 + 3 tau = 1 - "
             "2 tau."
         )
-    if not _near(tau, 0.4):
+    if not near(tau, 0.4):
         return "the lines are -1 + 3 tau and 1 - 2 tau: at which tau are they equal?"
-    if not _near(x, 0.2):
+    if not near(x, 0.2):
         return "the moment is right. Put tau = 0.4 into either line."
-    if _near(velocity, 3) or _near(velocity, -2):
+    if near(velocity, 3) or near(velocity, -2):
         return (
             "that is the velocity of one of the pairs. The network sees only (x, tau), the same "
             "for both: which one answer costs least?"
         )
-    if _near(velocity, 2.5):
+    if near(velocity, 2.5):
         return (
             "(3 - (-2)) / 2 is half their difference. The mean is half their sum, signs included."
         )
-    if _near(velocity, 1):
+    if near(velocity, 1):
         return "that is the sum of both velocities. Squared error is least at their mean."
-    if not _near(velocity, 0.5):
+    if not near(velocity, 0.5):
         return (
             "the two velocities there are 3 and -2, equally likely: "
             "which single number has the least mean squared error?"

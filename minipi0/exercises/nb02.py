@@ -6,43 +6,26 @@ import torch
 
 from minipi0 import toys
 from minipi0.exercises import exercise
+from minipi0.exercises.answers import near, numbers
 
 
 @exercise("02.1")
 def before_anything_is_known(answer):
-    """Clusters at (-2, 0) with weight 1/4 and (2, 0) with weight 3/4: the marginal velocity at x =
-    (0.5, 1), tau = 0.
-    """
-    try:
-        vx, vy = torch.as_tensor(answer, dtype=torch.float64).flatten().tolist()
-    except (TypeError, ValueError, RuntimeError):
-        return "give two numbers: (vx, vy)"
-    for wrong, message in (
-        (
-            (1, 0),
-            "(1, 0) is the mean of the actions. The velocity is A - eps, and at tau = 0 the "
-            "point x *is* the noise.",
-        ),
-        (
-            (-0.5, -1),
-            "that is mean - x with equal weights. Three quarters of the actions lie on the right.",
-        ),
-        ((-0.5, 1), "the sign: noise is subtracted, A - eps."),
-        (
-            (1.5, -1),
-            "that leads to the likelier cluster. At tau = 0 the point tells nothing about the "
-            "action yet: average over both.",
-        ),
-        ((0.5, 0), "x has two components: the mean of the actions is (1, 0), and x is (0.5, 1)."),
-        (
-            (0.5, 1),
-            "the sign of the second component: the mean of the actions lies below x, at (1, 0).",
-        ),
-        ((0, 0), "x stands still only at the mean of the actions, (1, 0)."),
-    ):
-        if abs(vx - wrong[0]) + abs(vy - wrong[1]) < 2e-3:
-            return message
-    if not abs(vx - 0.5) + abs(vy + 1) <= 2e-3:
+    """Clusters at (-2, 0), weight 1/4, and (2, 0), weight 3/4: the velocity at (0.5, 1), tau 0."""
+    vx, vy = numbers(answer, "vx, vy")
+    hints = {
+        (1, 0): "(1, 0) is the mean of the actions. The velocity is A - eps, and here x *is* eps.",
+        (-0.5, -1): "that is mean - x with equal weights. Three quarters of A lie on the right.",
+        (-0.5, 1): "the sign: noise is subtracted, A - eps.",
+        (1.5, -1): "that leads to the likelier cluster. At tau = 0 average over both.",
+        (0.5, 0): "x has two components: the mean of the actions is (1, 0), and x is (0.5, 1).",
+        (0.5, 1): "the sign of the second component: the mean of the actions lies below x.",
+        (0, 0): "x stands still only at the mean of the actions, (1, 0).",
+    }
+    for (x, y), hint in hints.items():
+        if near(vx, x) and near(vy, y):
+            return hint
+    if not (near(vx, 0.5) and near(vy, -1)):
         return (
             "at tau = 0, x is the noise and says nothing about the action: "
             "E[A] - x, with E[A] over both clusters."
@@ -117,12 +100,8 @@ def two_answers(answer):
 def what_remains(answer):
     """One Gaussian cluster of width std: (std, tau) -> Var[A - eps | A^tau] per dimension."""
     for std in (0.5, 2.0, 0.1):
-        for tau in (
-            0.3,
-            0.8,
-            0.0,
-            0.99,
-        ):  # 0.3 first, where no two formulas coincide; at 1 a right one may be 0 / 0
+        # 0.3 first, where no two formulas coincide; at 1 a right one may be 0 / 0
+        for tau in (0.3, 0.8, 0.0, 0.99):
             total, cov = tau**2 * std**2 + (1 - tau) ** 2, tau * std**2 - (1 - tau)
             got, right = float(answer(std, tau)), std**2 / total
             if abs(got - right) < 1e-6 * right:

@@ -6,32 +6,26 @@ import torch
 
 from minipi0 import flow, toys
 from minipi0.exercises import exercise
-
-
-def _near(a, b, tolerance: float = 1e-3) -> bool:
-    return abs(float(a) - b) <= tolerance
+from minipi0.exercises.answers import near, numbers
 
 
 @exercise("03.1")
 def where_a_regression_lands(answer):
     """Modes (-2, 0), (2, 0), (0, 2) with weights 0.5, 0.25, 0.25: the mean (-0.5, 0.5)."""
-    try:
-        x, y = (float(v) for v in answer)
-    except (TypeError, ValueError):
-        return "give two numbers: (x, y)"
-    if _near(x, -2) and _near(y, 0):
+    x, y = numbers(answer, "x, y")
+    if near(x, -2) and near(y, 0):
         return (
             "that is the heaviest mode. Squared error is not smallest at the likeliest action "
             "but at the mean of all."
         )
-    if _near(x, 0) and _near(y, 2 / 3, 0.01):
+    if near(x, 0) and near(y, 2 / 3, 0.01):
         return (
             "that is the mean of the three modes without their weights; "
             "the mode on the left comes twice as often."
         )
-    if _near(x, 0) and _near(y, 0):
+    if near(x, 0) and near(y, 0):
         return "that is the mean of the noise. The regression's output is the mean of the actions."
-    if not (_near(x, -0.5) and _near(y, 0.5)):
+    if not (near(x, -0.5) and near(y, 0.5)):
         return f"({x:g}, {y:g}) is not the mean of the actions: add up weight times position."
 
 
@@ -43,7 +37,7 @@ def minority_that_a_mean_survives(answer):
 
     def is_(formula):
         return all(
-            _near(value, formula(h, r), 1e-4) for value, (h, r) in zip(got, cases, strict=True)
+            near(value, formula(h, r), 1e-4) for value, (h, r) in zip(got, cases, strict=True)
         )
 
     if is_(lambda h, r: r / h):
@@ -161,7 +155,7 @@ def velocity_from_a_denoiser(answer):
 @exercise("03.5")
 def odds_of_an_uneven_mixture(answer):
     """A quarter of the samples on the left."""
-    share = float(answer)
+    [share] = numbers(answer, "the share on the left")
     if not 0 <= share <= 1:
         return "give a share between 0 and 1."
     if abs(share - 0.5) < 0.03:

@@ -6,35 +6,29 @@ import torch
 
 from minipi0 import flow, toys
 from minipi0.exercises import exercise
-
-
-def _near(a, b, tolerance: float = 1e-3) -> bool:
-    return abs(float(a) - b) <= tolerance
+from minipi0.exercises.answers import near, numbers
 
 
 @exercise("04.1")
 def after_the_first_of_two_steps(answer):
     """The ring (mean 0), eps = (1, -1): after the first of two exact Euler steps at (0.5, -0.5)."""
-    try:
-        x, y = (float(v) for v in answer)
-    except (TypeError, ValueError):
-        return "give two numbers: (x, y)"
-    if _near(x, 0) and _near(y, 0):
+    x, y = numbers(answer, "x, y")
+    if near(x, 0) and near(y, 0):
         return "the mean is reached by one step of length 1. Each of two steps has length 1/2."
-    if _near(x, 1) and _near(y, -1):
+    if near(x, 1) and near(y, -1):
         return "that is where it starts. The velocity there is E[A] - eps, which is not zero."
-    if _near(x, 1.5) and _near(y, -1.5):
+    if near(x, 1.5) and near(y, -1.5):
         return "the sign: the velocity at tau = 0 points from the noise to the mean of the data."
-    if _near(abs(x), 2**0.5, 0.1) and _near(abs(y), 2**0.5, 0.1):
+    if near(abs(x), 2**0.5, 0.1) and near(abs(y), 2**0.5, 0.1):
         return (
             "that is a mode. At tau = 0 the field does not know the modes yet: "
             "it points to the mean of all."
         )
-    if _near(x, 1.117, 0.02) and _near(y, -1.117, 0.02):
+    if near(x, 1.117, 0.02) and near(y, -1.117, 0.02):
         return (
             "that is where it is after both steps (and not yet in a mode). Where after the first?"
         )
-    if not (_near(x, 0.5) and _near(y, -0.5)):
+    if not (near(x, 0.5) and near(y, -0.5)):
         return "at tau = 0 the exact velocity is E[A] - eps with E[A] = 0; take half of it."
 
 
@@ -76,35 +70,32 @@ def steps_for_a_tenth_of_the_error(answer):
     """(100, 100): first order, a tenth of the error takes ten times the steps; second order, ten
     times the steps leave a hundredth.
     """
-    try:
-        steps, factor = (float(v) for v in answer)
-    except (TypeError, ValueError):
-        return "give two numbers: (Euler steps, factor of the midpoint rule)"
-    if _near(steps, 32, 1):
+    steps, factor = numbers(answer, "Euler steps, factor of the midpoint rule")
+    if near(steps, 32, 1):
         return (
             "sqrt(10) times as many would do for a method of second order. "
             "Euler is of first order: error ~ 1/n."
         )
-    if _near(steps, 1000, 1):
+    if near(steps, 1000, 1):
         return "1,000 steps would give a hundredth."
-    if not _near(steps, 100, 1):
+    if not near(steps, 100, 1):
         return (
             f"{steps:g} Euler steps do not: error ~ 1/n, so a tenth of the error takes ... "
             "times the steps."
         )
-    if _near(factor, 0.01):
+    if near(factor, 0.01):
         return "0.01 of the error is what remains. By which factor has it fallen?"
-    if _near(factor, 25, 0.5) or _near(factor, 50, 0.5):
+    if near(factor, 25, 0.5) or near(factor, 50, 0.5):
         return (
             "midpoint pays two evaluations per step, with few as with many: "
             "ten times the evaluations are still ten times the steps."
         )
-    if _near(factor, 10, 0.5):
+    if near(factor, 10, 0.5):
         return (
             "10 is Euler's factor for ten times the evaluations. "
             "The midpoint rule's error falls as 1/n^2."
         )
-    if not _near(factor, 100, 1):
+    if not near(factor, 100, 1):
         return (
             "the second number: ten times the evaluations are ten times the steps, and the error "
             "falls as 1/n^2."
@@ -159,17 +150,17 @@ def euler_on_any_grid(answer):
 @exercise("04.5")
 def steps_within_90_ms(answer):
     """14 + 32 + 2.7 n <= 90: n = 16."""
-    steps = float(answer)
-    if _near(steps, 33):
+    [steps] = numbers(answer, "Euler steps")
+    if near(steps, 33):
         return (
             "that many steps alone take 90 ms. The images and the prefix come first, once: "
             "14 + 32 ms."
         )
-    if _near(steps, 1):
+    if near(steps, 1):
         return "images and prefix are paid once per chunk, not once per step: the prefix is cached."
-    if _near(steps, 17):
+    if near(steps, 17):
         return "17 steps end at 91.9 ms. Round down."
-    if not _near(steps, 16):
+    if not near(steps, 16):
         return (
             f"{steps:g} steps take {14 + 32 + 2.7 * steps:.1f} ms: "
             "solve 14 + 32 + 2.7 n <= 90 for the largest whole n."

@@ -6,6 +6,7 @@ import torch
 
 from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig, flow
 from minipi0.exercises import exercise
+from minipi0.exercises.answers import numbers
 from minipi0.pi0 import block_mask, time_embedding
 
 # 2 image tokens, 4 text tokens (2 padded), state, 3 actions
@@ -15,15 +16,8 @@ VALID = [True] * 4 + [False] * 2 + [True] * 4
 @exercise("05.1")
 def positions_with_padding(answer):
     """The ten positions of VALID; those of padded tokens do not matter."""
-    try:
-        got = [int(p) for p in answer]
-    except (TypeError, ValueError):
-        return "give ten whole numbers, one position per token"
-    if len(got) != len(VALID):
-        return (
-            "give ten numbers, one per token, padded ones included (any value): "
-            f"yours are {len(got)}"
-        )
+    names = "one position per token, padded ones included (any value)"
+    got = numbers(answer, names, count=10, whole=True)
     real = [p for p, valid in zip(got, VALID, strict=True) if valid]
     if real == [0, 1, 2, 3, 6, 7, 8, 9]:
         return (
@@ -80,10 +74,7 @@ def tokens_through_the_network(answer):
     """Full size, 3 cameras, 48 text tokens, 10 steps: tokens through a layer (with the cache,
     without).
     """
-    try:
-        cached, naive = (int(v) for v in answer)
-    except (TypeError, ValueError):
-        return "give two whole numbers: (with the cache, without)"
+    cached, naive = numbers(answer, "with the cache, without", whole=True)
     if (cached, naive) == (8670, 1326):
         return "both numbers are right, in the other order: (with the cache, without)."
     if (cached, naive) == (1316, 8660):
@@ -167,45 +158,29 @@ def cached_sampler(answer):
             x = x + step * decode(encoded, observation.state, x, time)
         return x
 
+    early, late = (0.0, 0.25, 0.5, 0.75), (0.25, 0.5, 0.75, 1.0)
+    wrongs = {
+        (late, 1 / 4): "your first tau is 1/4: the first step starts at the noise, tau = 0.",
+        (late[::-1], 1 / 4): "your tau runs down from 1: here tau = 0 is noise, not t = 1 - tau.",
+        (early, 1.0): "each step is 1/steps long: x + v / steps.",
+        (early, -1 / 4): "the sign: the velocity points from noise to action, so it is added.",
+    }
     with torch.no_grad():
-        for times, step, message in [
-            (
-                (0.25, 0.5, 0.75, 1.0),
-                1 / 4,
-                "your first tau is 1/4: the first step starts at the noise itself, tau = 0.",
-            ),
-            (
-                (1.0, 0.75, 0.5, 0.25),
-                1 / 4,
-                "your tau runs down from 1: here tau = 0 is noise. "
-                "The embedding itself forms t = 1 - tau.",
-            ),
-            ((0.0, 0.25, 0.5, 0.75), 1.0, "each step is 1/steps long: x + v / steps."),
-            (
-                (0.0, 0.25, 0.5, 0.75),
-                -1 / 4,
-                "the sign: this model's velocity points from the noise to the action, so it is "
-                "added.",
-            ),
-        ]:
+        for (times, step), hint in wrongs.items():
             if torch.allclose(got, euler(times, step), atol=1e-5):
-                return message
-        if not torch.allclose(
-            got, flow.euler(lambda x, tau: model.velocity(observation, x, tau), noise, 4), atol=1e-5
-        ):
-            return (
-                "encoded once, decoded four times, yet another result: "
-                "tau = i / steps, x <- x + v / steps, the state each time?"
-            )
+                return hint
+        right = flow.euler(lambda x, tau: model.velocity(observation, x, tau), noise, 4)
+    if not torch.allclose(got, right, atol=1e-5):
+        return (
+            "encoded once, decoded four times, yet another result: "
+            "tau = i / steps, x <- x + v / steps, the state each time?"
+        )
 
 
 @exercise("05.5")
 def parameters_that_learn_nothing(answer):
     """Full size: parameters of the VLM's layers and norm that the action loss never reaches."""
-    try:
-        got = int(answer)
-    except (TypeError, ValueError):
-        return "give one whole number"
+    [got] = numbers(answer, "parameters", whole=True)
     out, queries, norms, mlp = 8 * 256 * 2048, 2048 * 8 * 256, 2 * 2048, 3 * 2048 * 16384
     if got == out + norms + mlp:
         return (

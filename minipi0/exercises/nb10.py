@@ -1,39 +1,30 @@
 """Checks of notebook 10's exercises: the energy score, the mean gripper, fewer steps, rounding."""
 
-import math
-
 import torch
 
 from minipi0.exercises import exercise
-
-
-def _numbers(answer) -> list[float]:
-    """The answer's numbers; a NaN would slip through every comparison below."""
-    numbers = [float(value) for value in answer]
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{numbers} are not all finite numbers")
-    return numbers
+from minipi0.exercises.answers import near, numbers
 
 
 @exercise("10.1")
 def score_of_certainty(answer):
     """|y - a| = |z - a| = 0.5, |y - z| = 0.6: the energy scores of always-y and of y-and-z."""
-    first, second = _numbers(answer)
-    if abs(first - 0.25) < 1e-6:
+    first, second = numbers(answer, "score of always y, score of y and z")
+    if near(first, 0.25, 1e-6):
         return "first: with a single answer no two samples differ, so nothing is subtracted."
-    if abs(first - 0.5) > 1e-6:
+    if not near(first, 0.5, 1e-6):
         return (
             "first: the distance to the demonstration is 0.5 and there is no second term, not "
             f"{first:g}."
         )
-    if abs(second - 0.35) < 1e-6:
+    if near(second, 0.35, 1e-6):
         return (
             "second: the sum runs over i ≠ j only. With M = 2 both of its terms are |y - z|, so "
             "their mean is 0.6, not 0.3."
         )
-    if abs(second + 0.1) < 1e-6:
+    if near(second, -0.1, 1e-6):
         return "second: the factor 1/2 before the second term is missing."
-    if abs(second - 0.2) > 1e-6:
+    if not near(second, 0.2, 1e-6):
         return (
             "second: take 0.5 and subtract half the mean distance between two different "
             f"samples; that is not {second:g}."
@@ -43,25 +34,26 @@ def score_of_certainty(answer):
 @exercise("10.2")
 def mean_gripper(answer):
     """A third closed: prediction, its squared error, the sampler's squared error."""
-    prediction, regression, sampler = _numbers(answer)
+    names = "prediction, error of the regression, error of the sampler"
+    prediction, regression, sampler = numbers(answer, names)
     if min(abs(prediction), abs(prediction - 1)) < 1e-6:
         return (
             "prediction: squared error does not vote, it averages. "
             "What is the mean of a third ones and two thirds zeros?"
         )
-    if abs(prediction - 1 / 3) > 5e-3:
+    if not near(prediction, 1 / 3, 5e-3):
         return f"prediction: the mean of the demonstrated values is not {prediction:g}."
-    if abs(regression - 2 / 9) > 5e-3:
+    if not near(regression, 2 / 9, 5e-3):
         return (
             "error of the regression: average (1/3 - 1)² and (1/3 - 0)² with the odds 1/3 and "
             f"2/3; that is not {regression:g}."
         )
-    if abs(sampler - 2 / 9) < 5e-3:
+    if near(sampler, 2 / 9, 5e-3):
         return (
             "error of the sampler: it is larger than the regression's. "
             "How often do two independent draws differ?"
         )
-    if abs(sampler - 4 / 9) > 5e-3:
+    if not near(sampler, 4 / 9, 5e-3):
         return (
             "error of the sampler: 1 whenever sample and demonstration differ, P(1)P(0) + "
             f"P(0)P(1); that is not {sampler:g}."
@@ -76,7 +68,8 @@ def fewer_steps(answer):
         return "give a dictionary with the keys 2 and 5."
     if any(isinstance(value, (tuple, list)) for value in given.values()):
         return "give the means alone: .interval() returns (mean, low, high)."
-    given = dict(zip(given, _numbers(given.values()), strict=True))
+    means = numbers(given.values(), "mean with 2 steps, mean with 5 steps")
+    given = dict(zip(given, means, strict=True))
     span = known[1] - known[10]
     if abs(given[2] - known[1]) < 1e-9 or abs(given[5] - known[10]) < 1e-9:
         return "that is exactly the score of another number of steps: was steps= passed on?"

@@ -9,19 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from minipi0.exercises import exercise
+from minipi0.exercises.answers import near, numbers
 
 EXPERT, PROJECTIONS, ALL = 311_464_960, 3_248_160, 3_238_048_528  # full size
-
-
-def _number(answer, what: str):
-    try:
-        return float(answer)
-    except (TypeError, ValueError):
-        return f"give one number: {what}"
-
-
-def _near(got: float, expected: float, tolerance: float = 0.01) -> bool:
-    return abs(got - expected) <= tolerance * abs(expected)
 
 
 @exercise("12.1")
@@ -29,9 +19,7 @@ def memory_of_the_expert_alone(answer):
     """GB for training expert and projections in float32 (20 bytes each) beside a VLM frozen in
     bf16.
     """
-    got = _number(answer, "gigabytes (1 GB = 1e9 bytes)")
-    if isinstance(got, str):
-        return got
+    [got] = numbers(answer, "gigabytes (1 GB = 1e9 bytes)")
     trained = EXPERT + PROJECTIONS
     frozen = ALL - trained
     right = (2 * frozen + 20 * trained) / 1e9
@@ -63,7 +51,7 @@ def memory_of_the_expert_alone(answer):
     ]:
         if abs(got - wrong) < 0.002 * wrong:
             return message
-    if not _near(got, right, 0.004):
+    if not near(got, right, 0.004 * right):
         return (
             f"2 bytes for each of the {frozen:,} frozen parameters, 20 for each of the "
             f"{trained:,} trained ones."
@@ -75,10 +63,8 @@ def positions_of_a_smaller_robot(answer):
     """Slots: camera, masked, camera; 48 text tokens of which 20 are real; state; 50 actions.
     (state's position, last action's)
     """
-    try:
-        state, last = (int(v) for v in answer)
-    except (TypeError, ValueError):
-        return "give two whole numbers: (position of the state, position of the last action)"
+    names = "position of the state, position of the last action"
+    state, last = numbers(answer, names, whole=True)
     if (state, last) == (816, 866):
         return "those are places in the row. Positions count real tokens only: cumsum(valid) - 1."
     if (state, last) == (788, 838):
@@ -149,13 +135,8 @@ def steps_in_a_budget(answer):
     """The paper's times, 14 + 32 + 2.7 n ms: (most steps within 60 ms, fewest steps for which
     the passes take more than half).
     """
-    try:
-        most, fewest = (int(v) for v in answer)
-    except (TypeError, ValueError):
-        return (
-            "give two whole numbers: (most steps within 60 ms, fewest steps that take more than "
-            "half of the time)"
-        )
+    names = "most steps within 60 ms, fewest steps that take more than half of the time"
+    most, fewest = numbers(answer, names, whole=True)
     if (most, fewest) == (18, 5):
         return "both are right, in the other order."
     if most == 22:
@@ -226,12 +207,12 @@ def from_deltas(answer):
 CENTRES = torch.tensor([[-1.0, 0.5], [1.0, -0.5]])
 
 
-def two_ways(n: int, generator: torch.Generator | None = None) -> Tensor:
+def two_ways(n: int) -> Tensor:
     """n "actions" (n, 2): 30 % of them near (-1, 0.5), 70 % near (1, -0.5), standard deviation
     0.1.
     """
-    which = (torch.rand(n, generator=generator) < 0.7).long()
-    return CENTRES[which] + 0.1 * torch.randn(n, 2, generator=generator)
+    which = (torch.rand(n) < 0.7).long()
+    return CENTRES[which] + 0.1 * torch.randn(n, 2)
 
 
 class TinyNetwork(nn.Module):

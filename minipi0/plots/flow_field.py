@@ -111,7 +111,7 @@ def euler_steps(mixture, start=(1.6, 2.4), steps=(1, 2, 4, 10)):
     return _window(fig, axes[0])
 
 
-def noise_to_action(mixture, n_particles: int = 500):
+def noise_to_action(mixture):
     """A wide picture: particles at several tau, on the exact field's paths to the mixture.
 
     mixture: a toys.GaussianMixture
@@ -119,7 +119,7 @@ def noise_to_action(mixture, n_particles: int = 500):
     Returns the figure.
     """
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(n_particles, 2, generator=generator, dtype=torch.float64)
+    noise = torch.randn(500, 2, generator=generator, dtype=torch.float64)
     paths = flow.euler(mixture.velocity, noise, 100, path=True)
     fig, axes = style.figure(1, len(TAUS), size=(2.6, 2.8))
     for ax, tau in zip(axes, TAUS, strict=True):

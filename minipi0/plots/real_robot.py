@@ -40,8 +40,8 @@ def actions_over_time(episodes, names, fps: float):
     return fig
 
 
-def losses(curves: dict, window: int = 25):
-    """Training losses, smoothed over `window` steps.
+def losses(curves: dict):
+    """Training losses, smoothed over 25 steps.
 
     curves: {name: list of losses}
 
@@ -49,8 +49,8 @@ def losses(curves: dict, window: int = 25):
     """
     fig, ax = style.figure(size=(6, 3.2))
     for name, values in curves.items():
-        smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-        ax.plot(np.arange(len(smooth)) + window, smooth, color=colour_of(name), label=name)
+        smooth = np.convolve(values, np.full(25, 1 / 25), mode="valid")
+        ax.plot(np.arange(len(smooth)) + 25, smooth, color=colour_of(name), label=name)
     ax.set(xlabel="training step", ylabel="loss", ylim=(0, None))
     ax.set_title("two losses that measure different things")
     ax.legend()

@@ -1,8 +1,9 @@
-"""Scripted demonstrations of any task, in LeRobot's v3.0 layout:  python -m minipi0.robot.demonstrate --task Wall --episodes 300 --out FOLDER
+"""Scripted demonstrations:  python -m minipi0.robot.demonstrate --task Wall --out FOLDER
 
-What is executed is not quite what the expert wanted: noise is added to every action, and now and then the arm is pushed aside for some
-frames. What is recorded is what the expert wanted, from where the arm had got to. So the data show the way back from small errors,
-which a policy that never errs would need not know (Laskey et al., DART, arXiv 1703.09327).
+What is executed is not quite what the expert wanted: noise is added to every action, and now and
+then the arm is pushed aside for some frames. What is recorded is what the expert wanted, from where
+the arm had got to. So the data show the way back from small errors, which a policy makes and a
+perfect demonstrator never shows (Laskey et al., DART, arXiv 1703.09327).
 """
 
 import argparse
@@ -15,24 +16,24 @@ from tqdm.auto import tqdm
 
 import minipi0.robot  # noqa: F401 (registers the environments)
 from minipi0.data.writer import Episode, write
-from minipi0.robot.simulator import ACTION_NAMES, CAMERAS, FPS, STATE_NAMES
+from minipi0.robot.simulator import ACTION_NAMES, FPS, STATE_NAMES
 
 
 @dataclass(frozen=True)
 class Disturbance:
     """What happens to an action on its way: velocities in units of the action.
 
-    noise: standard deviation of every frame's. push: the largest of a push; one begins with probability `often` in a frame and lasts
-    `frames`. The gripper's command is left alone.
+    noise: standard deviation of what is added to every frame. push: the largest of a push; one
+    begins with probability `often` in a frame and lasts `frames`. The gripper is left alone.
     """
 
-    noise: float = 0.1
-    push: float = 0.5
-    often: float = 0.04
+    noise: float = 0.06
+    push: float = 0.4
+    often: float = 0.03
     frames: int = 3
 
     def along(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """What to add to each of `length` actions, (length, 4)."""
+        """What to add to each of `length` actions, float64[length, 4]."""
         added = rng.normal(0, self.noise, (length, 4))
         for start in np.flatnonzero(rng.random(length) < self.often):
             added[start : start + self.frames] += rng.uniform(-self.push, self.push, 4)
@@ -42,7 +43,10 @@ class Disturbance:
 
 @dataclass
 class Rollout:
-    """states, actions: (T, 4) float32, states[t] seen before actions[t]. pictures: camera -> (T, H, W, 3) uint8. info: the last one."""
+    """An episode of T frames. states[t] was seen before actions[t] was done.
+
+    states, actions: float32[T, 4]. pictures: {camera: uint8[T, H, W, 3]}. info: the last one.
+    """
 
     states: np.ndarray
     actions: np.ndarray
@@ -57,7 +61,10 @@ class Rollout:
 def demonstrate(
     env: gymnasium.Env, seed: int, disturbance: Disturbance | None = None, pictures: bool = True
 ) -> Rollout:
-    """One episode of the scripted expert, successful or not. Scene, expert and disturbance have separate random streams."""
+    """One episode of the scripted expert, successful or not.
+
+    Scene, expert and disturbance have separate random streams: no start tells what follows.
+    """
     robot, disturbance = env.unwrapped, disturbance or Disturbance()
     env.reset(seed=seed)
     expert = robot.expert(np.random.default_rng([seed, 1]))
@@ -70,7 +77,7 @@ def demonstrate(
             np.clip(actions[-1] + added[len(actions) - 1], -1, 1)
         )
         done = success or truncated
-    shown = {c: np.stack([frame[c] for frame in seen]) for c in CAMERAS if pictures}
+    shown = {c: np.stack([frame[c] for frame in seen]) for c in robot.cameras if pictures}
     return Rollout(np.stack([frame["state"] for frame in seen]), np.stack(actions), shown, info)
 
 
@@ -83,10 +90,12 @@ def generate(
     progress: bool = True,
     **options,
 ) -> Path:
-    """Record `episodes` successful demonstrations of each of `tasks` and write them to `out` in LeRobot's v3.0 layout, tasks in turn.
+    """Write `episodes` successful demonstrations of each task to `out`, in LeRobot's v3.0 layout.
 
-    tasks: names of registered environments, "Wall" for "minipi0/Wall-v0". options: for `gymnasium.make` (runway=, image_size=, …).
-    Failed attempts are left out and the next seed is tried. Returns the folder. Raises RuntimeError when most attempts fail.
+    tasks: names of registered environments, "Wall" for "minipi0/Wall-v0"; recorded in turn.
+    options: for `gymnasium.make`: runway=, image_size=, cameras=, …
+    A failed attempt is left out, and the next seed tried. Returns the folder.
+    Raises FileExistsError, and RuntimeError when most attempts fail.
     """
     out, recorded, tried = Path(out), [], dict.fromkeys(tasks, 0)
     if out.exists():

@@ -1,9 +1,11 @@
 """Demonstrations of one simulated task, two ways:  python -m minipi0.robot.two_ways --out FOLDER
 
-The task: put the puck behind the wall, grasp included. The demonstrations come from Meta-World's scripted pick-and-place expert, made
-multimodal on purpose, as human ones are: half of them carry the puck past the wall on the left, half on the right,
-each at its own speed and with its own pauses, and nothing in the observation tells beforehand which.
-This made the data set that the package carries. State, action and control rate are `simulator`'s.
+The task: put the puck behind the wall, grasp included. The demonstrations come from Meta-World's
+scripted pick-and-place expert, made multimodal on purpose, as human ones are: half of them carry
+the puck past the wall on the left, half on the right, each at its own speed and with its own
+pauses, and nothing in the observation tells beforehand which.
+
+This made the data set that the package carries. State, action and control rate: `simulator`.
 """
 
 import argparse
@@ -38,7 +40,10 @@ MAX_FRAMES = 100
 
 
 def make_env():
-    """Meta-World's pick-and-place with a wall, the wall between puck and goal. Raises ImportError without metaworld."""
+    """Meta-World's pick-and-place with a wall, the wall between puck and goal.
+
+    Raises ImportError without metaworld.
+    """
     env = make_world("pick-place-wall-v3")
     wall = env.model.body("wall")
     wall.pos[:] = WALL
@@ -52,8 +57,8 @@ def make_env():
 def reset(env, rng: np.random.Generator) -> np.ndarray:
     """A fresh scene: where hand and puck start is drawn from `rng`.
 
-    Returns Meta-World's observation, (39,): hand (3), gripper opening, puck position (3) and quaternion (4), zeros, the same one step
-    earlier, and zeros where it would name the goal.
+    Returns Meta-World's observation, float64[39]: hand (3), gripper opening, puck position (3) and
+    quaternion (4), zeros, the same one step earlier, and zeros where it would name the goal.
     """
     env.hand_init_pos = rng.uniform((-0.04, 0.47, 0.16), (0.04, 0.53, 0.24))
     env._last_rand_vec = np.concatenate(
@@ -65,7 +70,8 @@ def reset(env, rng: np.random.Generator) -> np.ndarray:
 def step(env, action: np.ndarray) -> tuple[np.ndarray, bool, bool]:
     """One control step of 0.1 s. action: (4,).
 
-    Returns the observation (39,), whether the puck is at the goal (within 7 cm), and whether arm or puck touched the wall on the way.
+    Returns the observation, whether the puck is at the goal (within 7 cm), and whether arm or puck
+    touched the wall on the way.
     """
     touched, action = False, check_action(action)
     for _ in range(HOLD):
@@ -77,11 +83,15 @@ def step(env, action: np.ndarray) -> tuple[np.ndarray, bool, bool]:
 
 
 class Demonstrator:
-    """Meta-World's scripted expert, led past the wall on one side: it is told a way-point as its goal until it gets there.
+    """Meta-World's scripted expert, led past the wall on one side.
 
-    sides: (side on which the puck is carried past the wall, side to which the hand leaves in the end), each LEFT or RIGHT.
-    What else differs between two people is drawn from `rng`: speed, where exactly the path runs, how long to pause before the gripper
-    closes and before it opens. The expert's half-way gripper command 0 becomes -1: a gripper is told to be open or closed, nothing else.
+    It is told a way-point as its goal until it gets there. What else differs between two people is
+    drawn from `rng`: speed, where exactly the path runs, how long to pause before the gripper
+    closes and before it opens. The expert's half-way gripper command 0 becomes -1: a gripper is
+    told to be open or closed, nothing else.
+
+    sides: on which side the puck is carried past the wall, to which side the hand leaves in the
+        end, each LEFT or RIGHT.
     """
 
     def __init__(self, sides: tuple[int, int], rng: np.random.Generator):
@@ -101,7 +111,7 @@ class Demonstrator:
         self.released = False
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
-        """observation: (39,), Meta-World's. Returns the action, (4,) float32."""
+        """The action, float32[4]. observation: float64[39], Meta-World's."""
         hand = observation[:3]
         if len(self.way) > 1 and np.linalg.norm(hand - self.way[0]) < 0.04:
             self.way.pop(0)
@@ -133,7 +143,11 @@ class Camera(simulator.Camera):
 
 @dataclass
 class Rollout:
-    """states, actions: (T, 4) float32, states[t] seen before actions[t]. frames: (T, size, size, 3) uint8 or None."""
+    """An episode of T frames.
+
+    states, actions: float32[T, 4]; states[t] was seen before actions[t].
+    frames: uint8[T, size, size, 3] or None.
+    """
 
     states: np.ndarray
     actions: np.ndarray
@@ -145,8 +159,11 @@ class Rollout:
 def record(
     env, observation: np.ndarray, policy, camera: Camera | None = None, frames: int = MAX_FRAMES
 ) -> Rollout:
-    """Let `policy`, observation (39,) -> action (4,), act in a scene just reset, until the puck lies at the goal and the hand has left
-    to a side (success), or `frames` actions were taken."""
+    """Let `policy`, observation [39] -> action [4], act in a scene just reset.
+
+    It ends when the puck lies at the goal and the hand has left to a side (success), or after
+    `frames` actions.
+    """
     states, actions, pictures, touched, done = [], [], [], False, False
     while not done and len(actions) < frames:
         states.append(proprioception(observation))
@@ -174,9 +191,10 @@ def demonstrate(
     camera: Camera | None = None,
     tries: int = 20,
 ) -> Rollout:
-    """One successful demonstration on these `sides` that never touched the wall; attempts that fail are drawn again.
+    """One successful demonstration on these `sides` that never touched the wall.
 
-    The scene's random numbers and the demonstrator's are separate streams: the sides cannot show in the first observation.
+    Attempts that fail are drawn again. The scene's random numbers and the demonstrator's are
+    separate streams: the sides cannot show in the first observation.
     """
     for attempt in range(tries):
         observation = reset(env, np.random.default_rng([seed, episode, attempt, 0]))
@@ -192,7 +210,7 @@ def demonstrate(
 
 
 def sides_of(episodes: int, seed: int) -> np.ndarray:
-    """(episodes, 2): carry and leave sides, shuffled, each LEFT in half of the episodes, independent of one another."""
+    """int[episodes, 2]: carry and leave sides, shuffled, independent, each LEFT in half of them."""
     pairs = [(carry, leave) for carry in (LEFT, RIGHT) for leave in (LEFT, RIGHT)]
     return np.random.default_rng([seed]).permutation(
         np.array([pairs[i % 4] for i in range(episodes)])
@@ -200,7 +218,10 @@ def sides_of(episodes: int, seed: int) -> np.ndarray:
 
 
 def generate(out: Path, episodes: int = 80, seed: int = 0, size: int = 96) -> Path:
-    """Record `episodes` demonstrations and write them to `out` in LeRobot's v3.0 layout. size: pixels a side, 0 for no video."""
+    """Write `episodes` demonstrations to `out` in LeRobot's v3.0 layout.
+
+    size: pixels a side, 0 for no video.
+    """
     env = make_env()
     camera = Camera(env, size) if size else None
     recorded = []

@@ -1,21 +1,35 @@
-"""The course's one picture: an arm that holds a puck, a wall in its way, two ways past it, and the mean of both leads into the wall.
+"""The course's one picture: a wall, two ways past it, and their mean, which leads into the wall.
 
-The arm starts with the puck in its gripper, in front of the middle of the wall, `runway` metres away from it; the puck is to be put
-down behind the wall. Nothing in the picture and nothing in the state tells the side: at most the words do. So what decides success is
-the choice of a side, made in time: with a long runway there is time to drift to one, with a short one there is not.
+The arm starts with the puck in its gripper, in front of the middle of the wall, `runway` metres
+away from it; the puck is to be put down behind the wall. Nothing in the picture and nothing in the
+state tells the side: at most the words do. So what decides success is the choice of a side, made in
+time: with a long runway there is time to drift to one, with a short one there is not.
 """
 
 import numpy as np
 
 from minipi0.robot.simulator import LEFT, RIGHT, Expert, Robot, make_world
 
-PROMPTS = {
-    None: "carry the puck past the wall",
-    "left": "carry the puck past the left of the wall",
-    "right": "carry the puck past the right of the wall",
+PROMPTS = {  # how demonstrators say it; the first is the usual instruction
+    None: ("carry the puck past the wall", "go around the wall", "past the wall"),
+    "left": (
+        "carry the puck past the left of the wall",
+        "go around the wall on the left",
+        "past the left",
+    ),
+    "right": (
+        "carry the puck past the right of the wall",
+        "go around the wall on the right",
+        "past the right",
+    ),
+}
+PARAPHRASES = {  # what no demonstrator says
+    None: ("please bring the puck behind the wall", "take it around"),
+    "left": ("please keep to the left side", "take it around, left of the wall"),
+    "right": ("please keep to the right side", "take it around, right of the wall"),
 }
 SIGN = {"left": LEFT, "right": RIGHT}
-HALF = np.array([0.12, 0.01, 0.08])  # half the wall's width, depth and height
+HALF = np.array([0.08, 0.01, 0.08])  # half the wall's width, depth and height
 WALL = np.array([0.0, 0.75, HALF[2]])  # its centre
 GOAL = np.array([0.0, 0.88, 0.02])  # of the puck, on the table behind the wall; marked nowhere
 NEAR = 0.07  # m: so close to the goal counts
@@ -25,10 +39,15 @@ FRONT = dict(lookat=(0.0, 0.73, 0.07), azimuth=133, elevation=-32, distance=1.0)
 
 
 class Wall(Robot):
-    """Carry the puck past the wall and put it down. Success: put down at the goal, the wall never touched, past the side asked for.
+    """Carry the puck past the wall and put it down.
 
-    runway: how far before the wall's face the hand starts, in metres, 0.08 to 0.3, or a pair to draw it from at every reset.
+    Success: put down at the goal, the wall never touched, past the side that was asked for.
+
+    runway: how far before the wall's face the hand starts, 0.08 to 0.3 m; or a pair, to draw it
+        from at every reset.
     side: None, "left" or "right": what the instruction asks for. The scene is the same.
+    options: of `Robot`.
+    Raises ValueError for another runway or side.
     """
 
     def __init__(
@@ -41,14 +60,14 @@ class Wall(Robot):
             raise ValueError(f'side must be None, "left" or "right", not {side!r}')
         self.runway, self.side = (float(low), float(high)), side
         options = dict(max_steps=60, front=FRONT) | options
-        super().__init__(_world(), PROMPTS[side], **options)
+        super().__init__(_world(), PROMPTS[side][0], **options)
         self.grasped = _grasp(self.world)
 
     def place(self, rng: np.random.Generator) -> np.ndarray:
         """Hand and puck in front of the wall's middle, each number at most 1 cm off."""
         _restore(self.world, self.grasped)
         y = WALL[1] - HALF[1] - rng.uniform(*self.runway)
-        start = rng.uniform((-0.01, y - 0.002, HEIGHT - 0.01), (0.01, y + 0.002, HEIGHT + 0.01))
+        start = rng.uniform((-0.01, y - 0.002, HEIGHT - 0.005), (0.01, y + 0.002, HEIGHT + 0.005))
         for _ in range(160):  # simulator steps
             seen = _advance(self.world, np.array([*10 * (start - self.world.get_endeff_pos()), 1]))
         self.touched, self.passed = False, 0
@@ -70,37 +89,42 @@ class Wall(Robot):
         return {"touched": self.touched, "side": self.passed}
 
     def expert(self, rng: np.random.Generator) -> Expert:
-        """Carries past the side asked for, else past either; speed, height and how far it leans out are its own."""
+        """Carries past the side asked for, else past either, at its own speed and height.
+
+        It says the instruction in one of its wordings: `prompt` is set to that.
+        """
         side = RIGHT if rng.random() < 0.5 else LEFT
-        return Demonstrator(SIGN.get(self.side, side), rng)
+        demonstrator = Demonstrator(SIGN.get(self.side, side), rng)
+        self.prompt = str(rng.choice(PROMPTS[self.side]))
+        return demonstrator
 
 
 class Demonstrator:
-    """Heads for a point beside the wall, then for one behind that, then for the goal, and lets go there."""
+    """Heads for a point beside the wall, for one behind it, for the goal, and lets go there."""
 
     def __init__(self, side: int, rng: np.random.Generator):
-        x, height = side * rng.uniform(0.20, 0.24), HEIGHT + rng.uniform(-0.01, 0.01)
-        self.speed = rng.uniform(0.35, 0.45)
+        x, height = side * rng.uniform(0.175, 0.195), HEIGHT + rng.uniform(-0.005, 0.005)
+        self.speed = rng.uniform(0.38, 0.42)
         self.way = [
-            np.array([x, WALL[1] - 0.07, height]),
-            np.array([x, WALL[1] + 0.10, height]),
+            np.array([x, WALL[1] - 0.08, height]),
+            np.array([x, WALL[1] + 0.07, height]),
             GOAL + (0, 0, GRIP + 0.01),
         ]
 
     def __call__(self, seen: np.ndarray) -> np.ndarray:
-        """seen: (39,), Meta-World's observation. Returns the action, (4,) float32."""
+        """The action, float32[4]. seen: float64[39], Meta-World's observation."""
         hand = seen[:3]
         if len(self.way) > 1 and (np.linalg.norm((self.way[0] - hand)[:2]) < 0.04):
             self.way.pop(0)
         wanted = self.way[0] - hand
         let_go = len(self.way) == 1 and np.linalg.norm(wanted) < 0.025
-        move = 5 * wanted
+        move = 8 * wanted
         move = move * min(1, self.speed / max(np.linalg.norm(move), 1e-9))
         return np.array([*move, -1 if let_go else 1], dtype=np.float32)
 
 
 def _world():
-    """Meta-World's pick-and-place with a wall, the wall higher and between puck and goal, in colours that 64 pixels show."""
+    """Meta-World's pick-and-place with a wall, of another size and place, in colours that show."""
     world = make_world("pick-place-wall-v3")
     model = world.model
     wall, puck = model.body("wall"), model.body("obj")
@@ -116,14 +140,14 @@ def _world():
 
 
 def _advance(world, action: np.ndarray) -> np.ndarray:
-    """One of Meta-World's steps of 12.5 ms without its reward. Returns its observation (39,)."""
+    """One of Meta-World's steps without its reward. Returns its observation, float64[39]."""
     world.set_xyz_action(action[:3])
     world.do_simulation([action[3], -action[3]], world.frame_skip)
     return world._get_obs()
 
 
 def _grasp(world) -> np.ndarray:
-    """Let the arm take the puck from the table, once: the simulator's whole state after it, which `_restore` brings back."""
+    """Let the arm take the puck. Returns the simulator's state, which `_restore` brings back."""
     import mujoco
 
     world.hand_init_pos = np.array([0.0, 0.6, 0.2])

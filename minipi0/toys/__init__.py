@@ -1,7 +1,7 @@
-"""Toy problems with known answers: targets whose velocity is known in closed form, and a small network to learn it.
+"""Toy problems with known answers: targets with an exact velocity, and a small network to learn it.
 
-With them one can tell what a network got wrong (compare it with the exact field) from what a method gets wrong (run it
-with the exact field).
+With them one can tell what a network got wrong (compare it with the exact field) from what a method
+gets wrong (run it with the exact field).
 """
 
 from minipi0.toys.network import VelocityMLP, optimal_pairs, train, uniform_tau

@@ -14,10 +14,14 @@ from minipi0 import flow
 
 
 class VelocityMLP(nn.Module):
-    """A small network v(x, tau, observation): `depth` hidden layers of `width` SiLU units; usable directly in `flow.euler`.
+    """A small network v(x, tau, observation), usable directly in `flow.euler`.
 
-    told_tau=False leaves tau out of its input (it is accepted and ignored). `members` networks of different initialisation live side by
-    side, so that several seeds train as fast as one: the batch is cut into that many equal parts, and each network sees only its own.
+    dim: D. width, depth: SiLU units per hidden layer, and hidden layers.
+    told_tau: False leaves tau out of the network's input; `forward` takes tau and ignores it.
+    observation_dim: numbers that the network is told beside the point.
+    members: networks of different initialisation side by side, so that several seeds train as fast
+        as one. A batch is cut into that many equal parts, one for each network.
+    seed: of the initialisation.
     """
 
     def __init__(
@@ -31,52 +35,49 @@ class VelocityMLP(nn.Module):
         seed: int = 0,
     ):
         super().__init__()
-        self.dim, self.told_tau, self.observation_dim, self.members = (
-            dim,
-            told_tau,
-            observation_dim,
-            members,
-        )
+        self.dim, self.told_tau = dim, told_tau
+        self.observation_dim, self.members = observation_dim, members
         generator = torch.Generator().manual_seed(seed)
         sizes = [dim + told_tau + observation_dim, *[width] * depth, dim]
+        layers = list(zip(sizes, sizes[1:], strict=False))  # (inputs, outputs) of each
 
         def uniform(rows, columns, fan_in):  # nn.Linear's own initialisation
-            return nn.Parameter(
-                (2 * torch.rand(members, rows, columns, generator=generator) - 1) / fan_in**0.5
-            )
+            values = 2 * torch.rand(members, rows, columns, generator=generator) - 1
+            return nn.Parameter(values / fan_in**0.5)
 
-        self.weights = nn.ParameterList(
-            uniform(i, o, i) for i, o in zip(sizes, sizes[1:], strict=False)
-        )
-        self.biases = nn.ParameterList(
-            uniform(1, o, i) for i, o in zip(sizes, sizes[1:], strict=False)
-        )
+        self.weights = nn.ParameterList(uniform(i, o, i) for i, o in layers)
+        self.biases = nn.ParameterList(uniform(1, o, i) for i, o in layers)
 
     def forward(self, x: Tensor, tau: Tensor | float, observation: Tensor | None = None) -> Tensor:
-        """x: (B, D). tau: a number, 0-d or (B,). observation: (B, observation_dim) if the network takes one. Returns (B, D).
+        """The velocity at x.
 
-        Raises ValueError where the observation is missing, or B is no multiple of `members`.
+        x: float[B, D].
+        tau: a number, float[] or float[B].
+        observation: float[B, observation_dim], if the network takes one.
+        Returns float[B, D]. Raises ValueError where the observation is missing or unexpected, and
+        where B is no multiple of `members`.
         """
         if len(x) % self.members:
             raise ValueError(f"{len(x)} points cannot be shared evenly by {self.members} networks")
         if (observation is not None) != bool(self.observation_dim):
             raise ValueError(
-                f"this network takes an observation of {self.observation_dim} numbers, got {observation!r}"
+                f"this network takes an observation of {self.observation_dim} numbers, "
+                f"got {observation!r}"
             )
         parts = [x]
         if self.told_tau:
-            parts.append(torch.as_tensor(tau, device=x.device).to(x.dtype).expand(len(x))[:, None])
+            tau = torch.as_tensor(tau, device=x.device).to(x.dtype)
+            parts.append(tau.expand(len(x))[:, None])
         if observation is not None:
             parts.append(observation.to(x.dtype).reshape(len(x), self.observation_dim))
-        h = torch.cat(parts, 1).reshape(
-            self.members, -1, self.weights[0].shape[1]
-        )  # (members, B / members, inputs)
+        h = torch.cat(parts, 1)
+        h = h.reshape(self.members, -1, h.shape[1])  # (members, B / members, inputs)
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             h = torch.baddbmm(bias, nn.functional.silu(h) if i else h, weight)
         return h.reshape(x.shape)
 
     def member(self, i: int) -> "VelocityMLP":
-        """Network i of the `members`, on its own. Raises IndexError where there is none."""
+        """Network i of the `members`, alone. Raises IndexError where there is none."""
         if not 0 <= i < self.members:
             raise IndexError(f"there is no member {i} among {self.members}")
         alone = copy.deepcopy(self)
@@ -87,16 +88,19 @@ class VelocityMLP(nn.Module):
 
 
 def uniform_tau(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """n values of tau, uniform in [0, 1): what many tutorials use in place of pi0's flow.sample_tau."""
+    """n values of tau, uniform in [0, 1): many tutorials draw it so. pi0 uses flow.sample_tau."""
     return torch.rand(n, generator=generator)
 
 
 def optimal_pairs(actions: Tensor, noise: Tensor) -> Tensor:
-    """Minibatch optimal transport: the order (B,) in which `actions[order]` lie closest to `noise`, by summed squared distance
-    (Tong et al. 2023, arXiv 2302.00482). Costs about B^3: 1 ms for 128 pairs, and must be paid in every training step."""
-    return torch.from_numpy(
-        linear_sum_assignment(torch.cdist(noise, actions).square().cpu().numpy())[1]
-    )
+    """Minibatch optimal transport: the order in which `actions[order]` lie closest to `noise`.
+
+    actions, noise: float[B, D].
+    Returns int64[B], which minimises the sum of squared distances (Tong et al. 2023, arXiv
+    2302.00482). It costs about B^3: 1 ms for 128 pairs, in every training step.
+    """
+    squares = torch.cdist(noise, actions).square().cpu().numpy()
+    return torch.from_numpy(linear_sum_assignment(squares)[1])
 
 
 def train(
@@ -111,14 +115,21 @@ def train(
     pair=None,
     progress: str | None = "training",
 ) -> Tensor:
-    """Train `net` in place by flow matching and freeze it; returns the losses, (steps, members). Adam, cosine decay of the step size.
+    """Train `net` in place by flow matching, and freeze it. Adam, cosine decay of the step size.
 
-    sample: (n, generator) -> actions (n, D), or (actions, observation (n, O)). batch: points per member and step.
+    sample: (n, generator) -> actions float[n, D], or (actions, observation float[n, O]).
+    batch: points per member and step.
+    lr: the first step's size.
     seed: of data, noise and tau.
-    target: "velocity", A - eps; "distance", A - A^tau, what is left of the way; "action", A itself.
-    sample_tau: (n, generator) -> (n,). Always 0, with target="action", is the regression eps -> A: no path.
-    pair: (actions, noise) -> order (n,) of the actions, e.g. `optimal_pairs`; by default drawn independently. Not with observations.
-    progress: the bar's label, None for no bar. Raises ValueError for an unknown target, FloatingPointError when the loss is not finite.
+    target: "velocity", A - eps; "distance", A - A^tau, the rest of the path; "action", A itself.
+    sample_tau: (n, generator) -> float[n]. Always 0, with target="action", is the regression
+        eps -> A: no path.
+    pair: (actions, noise) -> order int64[n] of the actions, e.g. `optimal_pairs`. By default the
+        two are drawn independently. Not with observations.
+    progress: the bar's label, None for no bar.
+
+    Returns the losses, float[steps, members]. Raises ValueError for an unknown target, and
+    FloatingPointError when the loss is not finite.
     """
     if target not in ("velocity", "distance", "action"):
         raise ValueError(f'target is "velocity", "distance" or "action", not {target!r}')
@@ -136,25 +147,21 @@ def train(
         if pair is not None:
             if observation is not None:
                 raise ValueError(
-                    "pairing within a batch makes the noise depend on the observation; when sampling it does not"
+                    "pairing within a batch makes the noise depend on the observation; "
+                    "when sampling it does not"
                 )
             blocks = zip(actions.split(batch), noise.split(batch), strict=True)
             order = torch.cat([i * batch + pair(a, e) for i, (a, e) in enumerate(blocks)])
             actions = actions[order]
         tau = sample_tau(len(actions), generator)
         actions, noise, tau = actions.to(device), noise.to(device), tau.to(device)
-        inputs = (flow.interpolate(actions, noise, tau), tau) + (
-            () if observation is None else (observation.to(device),)
-        )
-        # Every target is the action minus something; flow.loss subtracts it.
-        origin = {"velocity": noise, "distance": inputs[0], "action": torch.zeros_like(noise)}[
-            target
-        ]
-        loss = (
-            flow.loss(net(*inputs), actions, origin, reduction="none")
-            .reshape(net.members, -1)
-            .mean(1)
-        )
+        x = flow.interpolate(actions, noise, tau)
+        told = () if observation is None else (observation.to(device),)
+        prediction = net(x, tau, *told)
+        # every target is the action minus an origin; flow.loss subtracts it
+        origins = {"velocity": noise, "distance": x, "action": torch.zeros_like(noise)}
+        loss = flow.loss(prediction, actions, origins[target], reduction="none")
+        loss = loss.reshape(net.members, -1).mean(1)  # (members,)
         optimizer.zero_grad()
         loss.sum().backward()  # the members share no parameter: each gets its own gradient
         optimizer.step()

@@ -1,9 +1,8 @@
-"""Toy problems with known answers: 2-D targets whose velocity is known in closed form, and an obstacle to drive around.
+"""2-D targets whose velocity is known in closed form, and an obstacle to drive around.
 
-With them one can tell what a network got wrong (compare it with the exact field) from what a method gets wrong (run it
-with the exact field). Time is the paper's: tau = 0 is noise, tau = 1 is data.
-
-Axes: B batch, D dims of a point (for the obstacle's chunks 16 way-points x 2), K components of a mixture.
+Time is the paper's: tau = 0 is noise, tau = 1 is data.
+Axes: B batch, D dims of a point (for the obstacle's chunks 16 way-points x 2), K components of a
+mixture, T way-points of a path.
 """
 
 from dataclasses import dataclass
@@ -14,15 +13,19 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
-    """K round Gaussians of one width, and what flow matching from N(0, I) towards them must learn, in closed form.
+    """K round Gaussians of one width, and the exact velocity that leads from N(0, I) to them.
 
-    means: (K, D), anything torch.as_tensor takes. std: > 0, the same for all. weights: (K,), by default equal; normalised to sum 1.
-    Kept as float64. Raises ValueError for other shapes, std <= 0, negative or all-zero weights, non-finite numbers.
+    means: float[K, D], anything torch.as_tensor takes.
+    std: > 0, the same for all components.
+    weights: float[K], by default equal; normalised to sum 1.
+    All are kept as float64. Raises ValueError for other shapes, std <= 0, negative or all-zero
+    weights, non-finite numbers.
 
-    Given component k, data A and point A^tau = tau A + (1 - tau) eps are jointly Gaussian, and with
-    s_k^2 = tau^2 std^2 + (1 - tau)^2, the variance of A^tau, the usual conditioning gives
+    Given component k, the data A and the point A^tau = tau A + (1 - tau) eps are jointly Gaussian.
+    The variance of A^tau is s^2 = tau^2 std^2 + (1 - tau)^2, and the usual conditioning gives
 
-        E[A - eps | x, k] = mean_k + (tau std^2 - (1 - tau)) / s_k^2 * (x - tau mean_k),    Var[A - eps | x, k] = std^2 / s_k^2 per dim.
+        E[A - eps | x, k] = mean_k + (tau std^2 - (1 - tau)) / s^2 * (x - tau mean_k)
+        Var[A - eps | x, k] = std^2 / s^2 per dim.
     """
 
     means: Tensor
@@ -32,9 +35,8 @@ class GaussianMixture:
     def __post_init__(self):
         means = torch.as_tensor(self.means, dtype=torch.float64).detach().cpu()
         if means.ndim != 2 or 0 in means.shape or not torch.isfinite(means).all():
-            raise ValueError(
-                f"means must be finite numbers of shape (K, D), got shape {tuple(means.shape)}"
-            )
+            shape = tuple(means.shape)
+            raise ValueError(f"means must be finite numbers of shape (K, D), got shape {shape}")
         std = float(self.std)
         if not 0 < std < float("inf"):
             raise ValueError(f"std must be a positive number, got {std:g}")
@@ -53,33 +55,34 @@ class GaussianMixture:
 
     @property
     def mean(self) -> Tensor:
-        """The mean of the whole mixture, (D,)."""
+        """The mean of the whole mixture, float64[D]."""
         return self.weights @ self.means
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n points, (n, D) float32, on the CPU. Raises ValueError for n < 1."""
+        """n points, float32[n, D], on the CPU. Raises ValueError for n < 1."""
         if n < 1:
             raise ValueError(f"cannot draw {n} samples")
         which = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        return (
-            self.means[which]
-            + self.std
-            * torch.randn(n, self.means.shape[1], generator=generator, dtype=torch.float64)
-        ).float()
+        noise = torch.randn(n, self.means.shape[1], generator=generator, dtype=torch.float64)
+        return (self.means[which] + self.std * noise).float()
 
     def velocity(self, x: Tensor, tau: Tensor | float) -> Tensor:
-        """The marginal velocity E[A - eps | A^tau = x], exactly: what a perfect network of flow matching predicts.
+        """The exact marginal velocity E[A - eps | A^tau = x]: a perfect network predicts it.
 
-        x: (B, D). tau: a number, a 0-d tensor or (B,), in [0, 1]. Computed in float64, returned (B, D) in x's dtype.
-        Raises ValueError for other shapes, tau outside [0, 1], non-finite input.
+        x: float[B, D].
+        tau: a number, float[] or float[B], in [0, 1].
+        Returns float[B, D] in x's dtype, computed in float64. Raises ValueError for other shapes,
+        tau outside [0, 1], non-finite input.
         """
         share, velocity, _ = self._components(x, tau)
         return (share[..., None] * velocity).sum(1).to(x.dtype)
 
     def target_variance(self, x: Tensor, tau: Tensor | float) -> Tensor:
-        """Trace of Cov[A - eps | A^tau = x]: the squared error that no network can get rid of at that point.
+        """The trace of Cov[A - eps | A^tau = x]: the squared error that every network keeps at x.
 
-        x, tau: as for `velocity`. Returns (B,) in x's dtype, summed over the D dims. (flow.loss averages over them: divide by D.)
+        x, tau: as for `velocity`.
+        Returns float[B] in x's dtype, summed over the D dims. (flow.loss averages over them: divide
+        by D.)
         """
         share, velocity, within = self._components(x, tau)
         mean = (share[..., None] * velocity).sum(1, keepdim=True)
@@ -87,42 +90,50 @@ class GaussianMixture:
         return (x.shape[1] * within + between).to(x.dtype)
 
     def posterior(self, x: Tensor, tau: Tensor | float) -> Tensor:
-        """P(component k | A^tau = x), (B, K) float64: which components a point at x may still end in. x, tau: as for `velocity`."""
+        """P(component k | A^tau = x): the components in which a point at x may still end.
+
+        x, tau: as for `velocity`. Returns float64[B, K].
+        """
         return self._components(x, tau)[0]
 
     def log_density(self, x: Tensor, tau: Tensor | float) -> Tensor:
-        """log p(A^tau = x): of the data at tau = 1, of the noise at tau = 0, (B,) float64. x, tau: as for `velocity`."""
+        """log p(A^tau = x): the density of the data at tau = 1, of the noise at tau = 0.
+
+        x, tau: as for `velocity`. Returns float64[B].
+        """
         tau, variance, offset = self._offsets(x, tau)
+        variance = variance[..., None]
         log_peak = (
-            self.weights.to(x.device).log()
-            - x.shape[1] / 2 * (2 * torch.pi * variance[..., None]).log()
+            self.weights.to(x.device).log() - x.shape[1] / 2 * (2 * torch.pi * variance).log()
         )
-        return torch.logsumexp(log_peak - (offset**2).sum(-1) / (2 * variance[..., None]), dim=1)
+        return torch.logsumexp(log_peak - (offset**2).sum(-1) / (2 * variance), dim=1)
 
     def occupancy(self, x: Tensor, radius: float = 3.0) -> Tensor:
-        """Share of the points x (B, D) that lie within `radius` std of each mean, (K,). In 2-D, 98.9 % of true samples lie within 3."""
+        """The share of the points x that lie within `radius` std of each mean.
+
+        x: float[B, D]. Returns float64[K]. In 2-D, 98.9 % of true samples lie within 3 std.
+        """
         near = torch.cdist(x.double().cpu(), self.means) < radius * self.std
         return near.double().mean(0)
 
     def modes_found(self, x: Tensor) -> int:
-        """How many components got at least a quarter of the samples that are due to them."""
+        """How many components got at least a quarter of the samples that are due to them.
+
+        x: float[B, D].
+        """
         return int((self.occupancy(x) >= self.weights / 4).sum())
 
     def _components(self, x: Tensor, tau: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """Per component: its posterior share (B, K), its velocity (B, K, D), and its variance per dim, () or (B,)."""
+        """Per component: posterior share (B, K), velocity (B, K, D), variance per dim."""
         tau, variance, offset = self._offsets(x, tau)
-        share = torch.softmax(
-            self.weights.to(x.device).log() - (offset**2).sum(-1) / (2 * variance[..., None]), dim=1
-        )
+        log_density = -(offset**2).sum(-1) / (2 * variance[..., None])  # but for a constant
+        share = torch.softmax(self.weights.to(x.device).log() + log_density, dim=1)
         slope = (tau * self.std**2 - (1 - tau)) / variance
-        return (
-            share,
-            self.means.to(x.device) + slope[..., None, None] * offset,
-            self.std**2 / variance,
-        )
+        velocity = self.means.to(x.device) + slope[..., None, None] * offset
+        return share, velocity, self.std**2 / variance
 
     def _offsets(self, x: Tensor, tau: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """Checked and in float64: tau and s_k^2, () or (B,), and x - tau mean_k, (B, K, D)."""
+        """Checked and in float64: tau and s^2, () or (B,), and x - tau mean_k, (B, K, D)."""
         if x.ndim != 2 or x.shape[1] != self.means.shape[1]:
             raise ValueError(f"x has shape {tuple(x.shape)}, expected (B, {self.means.shape[1]})")
         if not x.is_floating_point() or not torch.isfinite(x).all():
@@ -137,7 +148,10 @@ class GaussianMixture:
 
 
 def ring(modes: int = 8, radius: float = 2.0, std: float = 0.15) -> GaussianMixture:
-    """`modes` Gaussians evenly spaced on a circle. Their mean is the empty centre: no sample should ever be there."""
+    """`modes` Gaussians, evenly spaced on a circle.
+
+    Their mean is the empty centre: no sample should ever be there.
+    """
     if modes < 1:
         raise ValueError(f"a ring needs at least one mode, not {modes}")
     angle = torch.arange(modes, dtype=torch.float64) * (2 * torch.pi / modes)
@@ -154,7 +168,7 @@ def two_moons(points: int = 16, std: float = 0.12) -> GaussianMixture:
 
 
 def obstacle_points(points: int = 7, std: float = 0.12) -> GaussianMixture:
-    """Where the demonstrations of `obstacle` are on their way past the disc: one band of points on its left, one on its right."""
+    """Where `obstacle`'s demonstrations pass the disc: a band of points on its left, one right."""
     if points < 2:
         raise ValueError(f"a band needs at least two points, not {points}")
     x = torch.linspace(-1, 1, points, dtype=torch.float64)
@@ -164,10 +178,11 @@ def obstacle_points(points: int = 7, std: float = 0.12) -> GaussianMixture:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """A disc at the origin between a start on its left and a goal on its right; a path is a chunk of way-points, (B, 16, 2).
+    """A disc at the origin, between a start at x = -2 and a goal at x = 2.
 
-    Half of the demonstrations pass with the disc on their right hand (they pass "left", y > 0), half on the other side.
-    Both are right; their average is not.
+    A path is a chunk of way-points, (B, 16, 2). Half of the demonstrations pass with the disc on
+    their right hand (they pass "left", y > 0), half on the other side. Both sides are good; the
+    average of two sides is not.
     """
 
     radius: float = 0.4
@@ -179,25 +194,26 @@ class Obstacle:
     def demonstrations(
         self, n: int, generator: torch.Generator | None = None, left_closed: Tensor | None = None
     ) -> Tensor:
-        """n demonstrated paths from start to goal, (n, 16, 2) float32: a sine arch of random height and lean, on a random side.
+        """n demonstrated paths from start to goal, float32[n, 16, 2].
 
-        left_closed: (n,), the observation of the conditional task. Where it is true, only the right side is demonstrated:
-        one right answer instead of two. Raises ValueError for n < 1 or another shape.
+        Each is a sine arch of random height and lean, on a random side.
+        left_closed: bool[n], the observation of the conditional task. Where it is true, only the
+            right side is demonstrated: one good answer instead of two.
+        Raises ValueError for n < 1 or another shape.
         """
         if n < 1:
             raise ValueError(f"cannot draw {n} demonstrations")
         if left_closed is not None and left_closed.shape != (n,):
             raise ValueError(
-                f"left_closed has shape {tuple(left_closed.shape)}, expected ({n},), one per demonstration"
+                f"left_closed has shape {tuple(left_closed.shape)}, expected ({n},), "
+                "one per demonstration"
             )
         side, height, lean = torch.rand(3, n, 1, generator=generator, dtype=torch.float64)
         side = torch.where(side < 0.5, 1.0, -1.0)
         if left_closed is not None:
             side = torch.where(left_closed.bool()[:, None], -1.0, side)
-        height, lean = (
-            0.7 + 0.4 * height,
-            0.6 * lean - 0.3,
-        )  # lowest way past the centre: 0.7 * cos(0.075 pi) = 0.68
+        # the lowest arch passes the centre at 0.7 * cos(0.075 pi) = 0.68
+        height, lean = 0.7 + 0.4 * height, 0.6 * lean - 0.3
         s = torch.linspace(0, 1, self.horizon, dtype=torch.float64)
         y = side * height * torch.sin(torch.pi * (s + lean * s * (1 - s)))
         start, goal = torch.tensor([self.start, self.goal], dtype=torch.float64)
@@ -205,22 +221,32 @@ class Obstacle:
         return torch.stack([line[:, 0].expand(n, -1), line[:, 1] + y], -1).float()
 
     def distance(self, paths: Tensor) -> Tensor:
-        """How close each path (B, T, 2), T >= 2, gets to the disc's centre, its segments included: (B,)."""
+        """How close each path gets to the disc's centre, its segments included.
+
+        paths: float[B, T, 2], T >= 2. Returns float[B].
+        """
         return self._closest(paths).norm(dim=-1)
 
     def collides(self, paths: Tensor) -> Tensor:
-        """Whether any segment of a path (B, T, 2) enters the disc: (B,) bool. Way-points alone could step over it."""
+        """Whether any segment of a path enters the disc. Way-points alone could step over it.
+
+        paths: float[B, T, 2]. Returns bool[B].
+        """
         return self.distance(paths) < self.radius
 
     def side(self, paths: Tensor) -> Tensor:
-        """+1 for paths (B, T, 2) that pass on the left (y > 0 where they are closest to the centre), -1 on the right: (B,)."""
+        """+1 for paths that pass on the left (y > 0 where they are closest to the centre), else -1.
+
+        paths: float[B, T, 2]. Returns int64[B].
+        """
         return torch.where(self._closest(paths)[:, 1] > 0, 1, -1)
 
     def _closest(self, paths: Tensor) -> Tensor:
         """The point of each path's polyline that is closest to the origin, (B, 2)."""
         if paths.ndim != 3 or paths.shape[1] < 2 or paths.shape[2] != 2:
             raise ValueError(
-                f"paths have shape {tuple(paths.shape)}, expected (B, T, 2) with at least two way-points"
+                f"paths have shape {tuple(paths.shape)}, expected (B, T, 2) "
+                "with at least two way-points"
             )
         if not torch.isfinite(paths).all():
             raise ValueError("paths hold a NaN or an infinity")

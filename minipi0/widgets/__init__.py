@@ -1,12 +1,19 @@
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps.
+"""Interactive pictures, drawn in the browser: lines, flow fields, robots, trials.
 
 The `..._fallback` ones need only ipywidgets.
 """
 
 import importlib
 
-_WHERE = {"StraightLine": "straight_line", "FlowField": "flow_field", "EulerSteps": "euler_steps"}
+_WHERE = {
+    "StraightLine": "straight_line",
+    "FlowField": "flow_field",
+    "EulerSteps": "euler_steps",
+    "TrialPlanner": "trial_planner",
+    "RobotPlayer": "robot_player",
+}
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
+_WHERE |= {"EpisodePlayer": "episode_player"}
 __all__ = [*_WHERE, *_FALLBACK]
 
 
@@ -19,7 +26,10 @@ def __getattr__(name: str):
     except ModuleNotFoundError as error:
         if error.name != "anywidget":
             raise
+        fallback = f"{_WHERE[name]}_fallback"
+        hint = "the figure beside it says the same"
+        if fallback in _FALLBACK:
+            hint = f"minipi0.widgets.{fallback}() does with ipywidgets alone"
         raise ImportError(
-            f"{name} needs the package anywidget (pip install anywidget, then reload the page); "
-            f"minipi0.widgets.{_WHERE[name]}_fallback() does with ipywidgets alone"
+            f"{name} needs the package anywidget (pip install anywidget, then reload the page); {hint}"
         ) from error

@@ -1,6 +1,4 @@
-"""What the widgets share on the Python side: a browser part put together from files, and traits
-that say what is wrong.
-"""
+"""What the widgets share in Python: a browser part put together from files, and checked traits."""
 
 import json
 import math
@@ -9,32 +7,26 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from minipi0 import toys
 from minipi0.plots import style
+from minipi0.widgets.targets import TARGETS, for_browser
 
 HERE = Path(__file__).parent
-COLOUR = {
-    "noise": style.NOISE,
-    "data": style.DATA,
-    "flow": style.FLOW,
-    "oneStep": style.ONE_STEP,
-    "path": style.PATH,
-}
-EXTENT = 3.4  # the widgets show the plane from -EXTENT to EXTENT
+MOST_DOTS = 100  # that can be drawn in time
+COLOUR = {name.lower(): c for name, c in vars(style).items() if isinstance(c, str) and c[0] == "#"}
 
 
 def browser_code(*names: str) -> str:
-    """The colours of plots/style.py and the named files as one JavaScript module (an anywidget's
-    `_esm` is one text).
+    """The named files as one JavaScript module (an anywidget's `_esm` is one text).
+
+    Before them stand the colours and the extent of plots/style.py, and MOST_DOTS.
     """
-    return "\n".join(
-        [
-            f"const COLOUR = {json.dumps(COLOUR)};",
-            *((HERE / name).read_text(encoding="utf-8") for name in names),
-        ]
-    )
+    constants = {"COLOUR": COLOUR, "EXTENT": style.EXTENT, "MOST_DOTS": MOST_DOTS}
+    parts = [f"const {name} = {json.dumps(value)};" for name, value in constants.items()]
+    return "\n".join(parts + [(HERE / name).read_text(encoding="utf-8") for name in names])
 
 
-def as_point(value, name: str = "a point") -> tuple[float, float]:
+def as_point(value, name: str) -> tuple[float, float]:
     """(x, y) from a list, tuple, array or tensor of two numbers.
 
     Raises TraitError for anything else, or outside the picture.
@@ -43,10 +35,11 @@ def as_point(value, name: str = "a point") -> tuple[float, float]:
         x, y = (float(v) for v in value)
     except (TypeError, ValueError):
         raise traitlets.TraitError(f"{name} must be two numbers (x, y), not {value!r}") from None
-    if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) <= EXTENT):
+    limit = style.EXTENT
+    if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) <= limit):
         raise traitlets.TraitError(
             f"{name} is ({x:g}, {y:g}), outside the picture: both numbers must lie in "
-            f"[-{EXTENT}, {EXTENT}]"
+            f"[-{limit}, {limit}]"
         )
     return x, y
 
@@ -56,6 +49,22 @@ class Point(traitlets.TraitType):
 
     def validate(self, obj, value):
         return as_point(value, self.name)
+
+
+class Points(traitlets.TraitType):
+    """At most MOST_DOTS pairs of numbers within the picture, kept as a tuple of tuples."""
+
+    def validate(self, obj, value):
+        try:
+            points = tuple(value)
+        except TypeError:
+            wrong = f"{self.name} must be a list of points (x, y), not {value!r}"
+            raise traitlets.TraitError(wrong) from None
+        if len(points) > MOST_DOTS:
+            raise traitlets.TraitError(
+                f"{self.name} holds {len(points)} points; at most {MOST_DOTS} can be drawn in time"
+            )
+        return tuple(as_point(point, f"{self.name}[{i}]") for i, point in enumerate(points))
 
 
 class Tau(traitlets.Float):
@@ -73,10 +82,18 @@ class Tau(traitlets.Float):
         return value
 
 
+class TargetName(traitlets.Unicode):
+    """A name that the widget's `targets` has."""
+
+    def validate(self, obj, value):
+        if value not in obj.targets:
+            names = ", ".join(obj.targets)
+            raise traitlets.TraitError(f"{self.name} must be one of {names}, not {value!r}")
+        return value
+
+
 class Canvas(anywidget.AnyWidget):
-    """A widget drawn in the browser by its own small .js file; every trait can be read and set from
-    Python.
-    """
+    """A widget drawn in the browser by its own small .js file; every trait is Python's too."""
 
     _css = HERE / "widgets.css"
 
@@ -87,18 +104,17 @@ class Canvas(anywidget.AnyWidget):
         )
 
 
-class Points(traitlets.TraitType):
-    """At most 100 pairs of numbers within the picture, kept as a tuple of tuples."""
+class TargetCanvas(Canvas):
+    """A Canvas whose menu `target` offers what targets.TARGETS has, and nothing else."""
 
-    def validate(self, obj, value):
-        try:
-            points = tuple(value)
-        except TypeError:
-            raise traitlets.TraitError(
-                f"{self.name} must be a list of points (x, y), not {value!r}"
-            ) from None
-        if len(points) > 100:
-            raise traitlets.TraitError(
-                f"{self.name} holds {len(points)} points; at most 100 can be drawn in time"
-            )
-        return tuple(as_point(point, f"{self.name}[{i}]") for i, point in enumerate(points))
+    targets = traitlets.Dict().tag(sync=True)
+    target = TargetName().tag(sync=True)
+
+    @traitlets.default("targets")
+    def _table(self):
+        return for_browser()
+
+    @property
+    def mixture(self) -> toys.GaussianMixture:
+        """The current target."""
+        return TARGETS[self.target].mixture

@@ -1,5 +1,6 @@
 // What all widgets share: a plane to draw on, points to drag, native controls, and state that follows to Python.
-// Python puts this text, and the constant COLOUR (what a colour means, plots/style.py), in front of each widget's own file.
+// Python puts this text in front of each widget's own file, and before it the constants COLOUR and EXTENT of plots/style.py
+// (what a colour means; the plane is shown from -EXTENT to EXTENT) and MOST_DOTS.
 // The model holds all state; whatever changes it asks for a redraw, and the next animation frame draws everything anew.
 
 function element(parent, tag, attributes = {}, text = "") {
@@ -14,12 +15,12 @@ function element(parent, tag, attributes = {}, text = "") {
 function write(node, text) { if (node.textContent !== text) node.textContent = text; }
 
 // One view of a widget. `draw(view)` is called at most once a frame, after `view.redraw()`.
-function openView(model, el, { label, extent, draw }) {
+function openView(model, el, { label, draw }) {
   const root = element(el, "div", { class: "m0" });
   const plane = element(root, "div", { class: "m0-plane" });
   const canvas = element(plane, "canvas", { role: "img", "aria-label": label });
   const side = element(root, "div", { class: "m0-side" });
-  const view = { model, root, plane, canvas, side, extent, ctx: canvas.getContext("2d"), onClose: [], places: [] };
+  const view = { model, root, plane, canvas, side, ctx: canvas.getContext("2d"), onClose: [], places: [] };
   let frame = 0;
 
   view.redraw = () => { frame ||= requestAnimationFrame(paint); };
@@ -36,14 +37,14 @@ function openView(model, el, { label, extent, draw }) {
     draw(view);
   }
 
-  // plane coordinates (-extent … extent, second axis up) <-> pixels
-  view.px = ([x, y]) => [(x / extent + 1) * view.size / 2, (1 - y / extent) * view.size / 2];
+  // plane coordinates (-EXTENT … EXTENT, second axis up) <-> pixels
+  view.px = ([x, y]) => [(x / EXTENT + 1) * view.size / 2, (1 - y / EXTENT) * view.size / 2];
   view.at = (event) => {
     const box = canvas.getBoundingClientRect();
     const [right, down] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    return view.inside([(2 * right - 1) * extent, (1 - 2 * down) * extent]);
+    return view.inside([(2 * right - 1) * EXTENT, (1 - 2 * down) * EXTENT]);
   };
-  view.limit = 0.97 * extent;
+  view.limit = 0.97 * EXTENT;
   view.inside = (point) => point.map((c) => Math.round(Math.max(-view.limit, Math.min(view.limit, c)) * 100) / 100);
 
   // Set traits, and tell Python at once: ipywidgets holds back what a busy kernel cannot take, and only then knows which of
@@ -133,6 +134,12 @@ function addChoice(view, { trait, name, options }) {
   return select;
 }
 
+// The menu of target distributions, as Python's table has them.
+function addTargets(view) {
+  const targets = Object.entries(view.model.get("targets"));
+  return addChoice(view, { trait: "target", name: "target", options: Object.fromEntries(targets.map(([name, { label }]) => [name, label])) });
+}
+
 function addButton(parent, onClick, text = "") {
   const button = element(parent, "button", { type: "button" }, text);
   button.addEventListener("click", onClick);
@@ -155,16 +162,17 @@ const minus = (text) => text.replace("-", "−");
 const number = (value, digits = 2) => minus(Number(value).toFixed(digits));
 const pair = (point) => `(${number(point[0])}, ${number(point[1])})`;
 
-function drawAxes(view, ticks = [-3, -2, -1, 0, 1, 2, 3]) {
+function drawAxes(view) {
   const { ctx, size, ink } = view;
   Object.assign(ctx, { strokeStyle: ink, fillStyle: ink, lineWidth: 1, font: "11px sans-serif" });
-  for (const t of ticks) {
+  const last = Math.floor(EXTENT);
+  for (let t = -last; t <= last; t++) {
     const [x, y] = view.px([t, t]).map((p) => Math.round(p) + 0.5);
     ctx.globalAlpha = t === 0 ? 0.3 : 0.1;
     ctx.beginPath(); ctx.moveTo(x, 0); ctx.lineTo(x, size); ctx.moveTo(0, y); ctx.lineTo(size, y); ctx.stroke();
     ctx.globalAlpha = 0.7;
     ctx.textAlign = "center"; ctx.textBaseline = "bottom"; ctx.fillText(minus(`${t}`), x, size - 2);
-    ctx.textAlign = "left"; ctx.textBaseline = "middle"; if (t !== ticks[0]) ctx.fillText(minus(`${t}`), 3, y);
+    ctx.textAlign = "left"; ctx.textBaseline = "middle"; if (t !== -last) ctx.fillText(minus(`${t}`), 3, y);
   }
   ctx.globalAlpha = 1;
 }
@@ -194,11 +202,11 @@ function drawDots(view, points, colour, radius = 2) {
   }
 }
 
-// A mixture of Gaussians: each component as a disc of two standard deviations; and the obstacle, if there is one.
-function drawMixture(view, { means, std, obstacle }) {
+// A mixture of Gaussians: each component as a disc of two standard deviations; and the target's own disc, if it has one.
+function drawMixture(view, { means, std, disc }) {
   view.ctx.globalAlpha = 0.4;
-  for (const mean of means) drawDot(view, mean, COLOUR.data, std * view.size / view.extent);
-  if (obstacle) drawDot(view, [0, 0], view.ink, obstacle * view.size / (2 * view.extent));
+  for (const mean of means) drawDot(view, mean, COLOUR.data, std * view.size / EXTENT);
+  if (disc) drawDot(view, [0, 0], view.ink, disc * view.size / (2 * EXTENT));
   view.ctx.globalAlpha = 1;
 }
 

@@ -1,14 +1,12 @@
 // The flow from noise to a target distribution: arrows at tau, particles that follow them, one particle's path in full.
 const DURATION = 4000; // ms from tau = 0 to 1 while playing
-const MOST_DOTS = 100; // Python's trait says the same
 const SHOW = { marginal: "the marginal field", conditional: "their own straight lines" };
 const FIELD = { exact: "exact (closed form)", network: "the trained network's" };
-const TARGETS = { ring: "ring of Gaussians", two_moons: "two moons", obstacle: "left or right of an obstacle", dots: "your own dots" };
 
 export default {
   render({ model, el }) {
-    const view = openView(model, el, { label: "Velocity field and particles on their way from noise to the target", extent: 3.4, draw });
-    addChoice(view, { trait: "target", name: "target", options: TARGETS });
+    const view = openView(model, el, { label: "Velocity field and particles on their way from noise to the target", draw });
+    addTargets(view);
     addChoice(view, { trait: "show", name: "particles follow", options: SHOW });
     const fieldChoice = addChoice(view, { trait: "field", name: "field", options: FIELD });
     addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
@@ -21,14 +19,14 @@ export default {
       addButton(buttons, () => view.set({ dots: [] }), "Remove all"),
     ];
     const fill = addTable(view, [
-      ["one noise point ε", COLOUR.noise], ["its exact path ends at", COLOUR.flow], ["n Euler steps end at", COLOUR.oneStep],
+      ["one noise point ε", COLOUR.noise], ["its exact path ends at", COLOUR.flow], ["n Euler steps end at", COLOUR.one_step],
       ["distance between them", ""],
     ]);
     const note = element(view.side, "p", { class: "m0-note" });
     addHandle(view, { trait: "particle", name: "noise point ε", colour: COLOUR.noise });
 
     // ---- what depends on the field, computed once per change of these traits and kept --------------------------------
-    const causes = ["target", "dots", "field", "euler_steps", "network", "n_particles", "seed", "mixtures"];
+    const causes = ["target", "dots", "field", "euler_steps", "network", "n_particles", "seed", "targets"];
     let scene = null;
     for (const cause of causes) view.on(model, `change:${cause}`, () => { scene = null; });
 
@@ -73,10 +71,10 @@ export default {
       if (scene.start !== start) Object.assign(scene, { start, exact: exactPath(scene.field, start), steps: eulerPath(scene.field, start, n) });
       const { exact, steps } = scene;
       drawLine(view, exact, COLOUR.flow, 2.5);
-      drawLine(view, steps, COLOUR.oneStep, 2);
-      drawDots(view, steps, COLOUR.oneStep, 3);
+      drawLine(view, steps, COLOUR.one_step, 2);
+      drawDots(view, steps, COLOUR.one_step, 3);
       drawDot(view, pathAt(exact, tau), COLOUR.flow, 6);
-      drawDot(view, pathAt(steps, tau), COLOUR.oneStep, 6);
+      drawDot(view, pathAt(steps, tau), COLOUR.one_step, 6);
       drawText(view, start, "ε");
       const [a, b] = [exact.at(-1), steps.at(-1)];
       fill([pair(start), pair(a), pair(b), number(Math.hypot(a[0] - b[0], a[1] - b[1]), 3)]);
@@ -135,7 +133,7 @@ export default {
 
 // The current target as {means, std, weights}; the reader's dots weigh the same.
 function targetMixture(model) {
-  const mixture = model.get("mixtures")[model.get("target")], dots = model.get("dots");
+  const mixture = model.get("targets")[model.get("target")], dots = model.get("dots");
   return mixture.means ? mixture : { means: dots, std: mixture.std, weights: dots.map(() => 1 / dots.length) };
 }
 
@@ -146,11 +144,11 @@ function networkField(model) {
 
 // Arrows on a grid, all in one path: quick. Their length is a seventh of the velocity, but stays within 1.3 cells.
 function drawField(view, field, tau, side = 15) {
-  const { ctx, extent } = view, cell = 2 * extent / side;
+  const { ctx } = view, cell = 2 * EXTENT / side;
   Object.assign(ctx, { strokeStyle: COLOUR.flow, lineWidth: 1.2, globalAlpha: 0.75 });
   ctx.beginPath();
   for (let k = 0; k < side * side; k++) {
-    const x = -extent + cell * (k % side + 0.5), y = -extent + cell * (Math.floor(k / side) + 0.5);
+    const x = -EXTENT + cell * (k % side + 0.5), y = -EXTENT + cell * (Math.floor(k / side) + 0.5);
     const [vx, vy] = field(x, y, tau), speed = Math.hypot(vx, vy), scale = Math.min(1 / 7, 1.3 * cell / speed);
     if (!(speed > 1e-9)) continue;
     const [x0, y0] = view.px([x, y]), [x1, y1] = view.px([x + scale * vx, y + scale * vy]);

@@ -1,31 +1,34 @@
-"""The flow from noise to a target: the field at tau, particles, one particle's exact and Euler path
-(notebooks 02 to 04).
-"""
+"""The flow from noise to a target: field, particles, exact and Euler paths (notebooks 02 to 04)."""
 
 import traitlets
 
 from minipi0 import toys
-from minipi0.widgets import targets
-from minipi0.widgets.base import Canvas, Point, Points, Tau, browser_code
+from minipi0.widgets.base import Point, Points, TargetCanvas, Tau, browser_code
+from minipi0.widgets.targets import DOT_STD, DOTS, GRID, for_browser, sample_grid
 
 
-class FlowField(Canvas):
+class FlowField(TargetCanvas):
     """Play, or move tau: particles flow along the exact marginal field or a network's.
 
-    Click to drop one more and see where Euler takes it.
+    Click to drop one more and see where Euler takes it. `w = FlowField(target="ring",
+    network=velocity)`, velocity(x, tau) as for flow.euler; then `w.tau = 0.5; w.playing = True`.
 
-    `w = FlowField(target="ring", network=velocity)`, velocity(x, tau) as for flow.euler; then e.g.
-    `w.tau = 0.5; w.playing = True`.
+    Traits, to read and to set:
+    target: a name in targets.TARGETS ("ring", "two_moons", "obstacle"), or "dots"
+    tau: in [0, 1]; while it plays, Python sees where it started, and the new one when it stops
+    playing: bool
+    euler_steps: 1 to 50
+    show: "marginal" field or "conditional" straight lines
+    field: "exact" or "network"
+    particle: (x, y)
+    dots: [(x, y), ...]
+    n_particles: up to 2000
+    seed: of the particles
 
-    Traits, to read and to set: target ("ring", "two_moons", "obstacle", "dots"), tau in [0, 1],
-    playing, euler_steps (1 to 50), show ("marginal" field or "conditional" straight lines), field
-    ("exact" or "network"), particle (x, y), dots [(x, y), ...], n_particles (up to 2000), seed.
-    While it plays, Python sees the tau at which it started; the new one when it stops. Raises
-    traitlets.TraitError for other values, ValueError for a velocity of another shape.
+    Raises traitlets.TraitError for other values, ValueError for a velocity of another shape.
     """
 
     _esm = browser_code("canvas.js", "mixture.js", "flow_field.js")
-    target = traitlets.Enum([*targets.TARGETS, "dots"], "ring").tag(sync=True)
     tau = Tau(0.0).tag(sync=True)
     playing = traitlets.Bool(False).tag(sync=True)
     euler_steps = traitlets.Int(10, min=1, max=50).tag(sync=True)
@@ -36,45 +39,41 @@ class FlowField(Canvas):
     n_particles = traitlets.Int(500, min=0, max=2000).tag(sync=True)
     seed = traitlets.Int(0, min=0).tag(sync=True)
     network = traitlets.Bytes(b"").tag(sync=True)  # what `set_network` made of it
-    mixtures = traitlets.Dict().tag(sync=True)
-    grid = traitlets.Dict(targets.GRID).tag(sync=True)
+    grid = traitlets.Dict(GRID).tag(sync=True)
 
-    def __init__(
-        self,
-        target: str = "ring",
-        n_particles: int = 500,
-        euler_steps: int = 10,
-        network=None,
-        **traits,
-    ):
-        table = b"" if network is None else targets.sample_grid(network).tobytes()
+    def __init__(self, target: str = "ring", network=None, **traits):
+        table = b"" if network is None else sample_grid(network).tobytes()
         traits.setdefault("field", "exact" if network is None else "network")
-        traits |= {"target": target, "n_particles": n_particles, "euler_steps": euler_steps}
-        super().__init__(mixtures=targets.mixtures(), network=table, **traits)
+        super().__init__(target=target, network=table, **traits)
 
     def set_network(self, velocity) -> None:
-        """Show this velocity(x, tau) from now on, e.g. after more training. Raises ValueError as
-        targets.sample_grid does.
+        """Show this velocity(x, tau) from now on, e.g. after more training.
+
+        Raises ValueError as targets.sample_grid does.
         """
-        self.network = targets.sample_grid(velocity).tobytes()
+        self.network = sample_grid(velocity).tobytes()
         self.field = "network"
 
     @property
     def mixture(self) -> toys.GaussianMixture:
         """The current target. Raises ValueError when it is the reader's dots and there are none."""
         if self.target != "dots":
-            return targets.TARGETS[self.target]()
+            return super().mixture
         if not self.dots:
             raise ValueError(
                 "there are no dots: click into the picture, or set them, w.dots = [(0, 1), (1, 0)]"
             )
-        return toys.GaussianMixture(self.dots, targets.DOT_STD)
+        return toys.GaussianMixture(self.dots, DOT_STD)
+
+    @traitlets.default("targets")
+    def _table(self):
+        return for_browser() | {"dots": DOTS}
 
     @traitlets.validate("field")
     def _has_network(self, proposal):
         if proposal["value"] == "network" and not self.network:
             raise traitlets.TraitError(
-                "there is no network to show: FlowField(network=velocity) or "
-                "w.set_network(velocity) first"
+                "there is no network to show: "
+                "FlowField(network=velocity) or w.set_network(velocity) first"
             )
         return proposal["value"]

@@ -2,7 +2,7 @@
 
 export default {
   render({ model, el }) {
-    const view = openView(model, el, { label: "The straight line from a noise point to an action", extent: 3.4, draw });
+    const view = openView(model, el, { label: "The straight line from a noise point to an action", draw });
     addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
     const fill = addTable(view, [
       ["noise ε", COLOUR.noise], ["action A", COLOUR.data], ["A^τ = τ A + (1 − τ) ε", COLOUR.path],

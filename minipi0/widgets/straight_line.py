@@ -4,11 +4,15 @@ from minipi0.widgets.base import Canvas, Point, Tau, browser_code
 
 
 class StraightLine(Canvas):
-    """Drag the noise or the action (mouse or arrow keys) and move tau: A^tau = tau A + (1 - tau)
-    eps moves, its velocity A - eps does not.
+    """Drag noise or action, move tau: A^tau = tau A + (1 - tau) eps moves, its velocity does not.
 
-    Traits noise, action ((x, y), within the picture) and tau (in [0, 1]) can be read and set: `w =
-    StraightLine(tau=0.5); w.tau`. Raises traitlets.TraitError for other values.
+    `w = StraightLine(tau=0.5); w.tau`. The mouse or the arrow keys drag.
+
+    Traits, to read and to set:
+    noise, action: (x, y), within the picture
+    tau: in [0, 1]
+
+    Raises traitlets.TraitError for other values.
     """
 
     _esm = browser_code("canvas.js", "straight_line.js")

@@ -205,17 +205,8 @@ def main() -> None:
     try:
         if not (folder / "config.json").exists():
             write_checkpoint(folder)
-        command = [
-            sys.executable,
-            __file__,
-            "--child",
-            str(folder),
-            "--device",
-            args.device,
-            "--repeats",
-            str(repeats),
-        ]
-        output, peak = peak_of(command)
+        command = [sys.executable, __file__, "--child", str(folder)]
+        output, peak = peak_of([*command, "--device", args.device, "--repeats", str(repeats)])
     finally:
         if not args.folder:
             shutil.rmtree(folder)

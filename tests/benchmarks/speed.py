@@ -216,21 +216,10 @@ def memory_of(which: str, args) -> dict[str, float]:
     """A training step in a fresh process: its peak, and how far that lies above the peak before
     the step, in bytes.
     """
-    command = [
-        sys.executable,
-        __file__,
-        "--memory",
-        which,
-        "--size",
-        args.size,
-        "--device",
-        args.device,
-        "--dtype",
-        args.dtype,
-    ]
-    output = subprocess.run(
-        [*command, "--threads", str(args.threads)], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
+    command = [sys.executable, __file__, "--memory", which]
+    for name in ("size", "device", "dtype", "threads"):
+        command += [f"--{name}", str(getattr(args, name))]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output.splitlines()[-1])
 
 

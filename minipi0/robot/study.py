@@ -1,0 +1,200 @@
+"""The trials behind notebook 11: one command measures what is missing.
+
+    python -m minipi0.robot.study [WORD …] [--trials 100] [--workers 1]
+
+A condition is a checkpoint and one way to use it. Every condition meets the same scenes, so any two
+can be compared in pairs. What is finished lies in the cache, trial by trial, and goes on after an
+interruption; RESULTS holds every trial that the notebook reads. With words, only conditions whose
+name holds one of them are measured. New weights begin anew: a trial belongs to its weights.
+"""
+
+import argparse
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minipi0 import data
+from minipi0.baselines import GaussianRegression, Regression, residuals
+from minipi0.checkpoint import write_atomically
+from minipi0.data.sources import cache_folder
+from minipi0.evaluate import spread
+from minipi0.robot import recipes, trials
+from minipi0.robot.policy import Policy
+from minipi0.robot.rollout import Trial, rollout
+
+RESULTS = Path(__file__).parent / "results" / "how_many_trials.json"
+SEED = 11  # of the scenes: 1,100,000 … 1,100,099, which no demonstration has
+COLUMNS = ("seed", "success", "touched", "side", "frames")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A carried checkpoint and one way to use it.
+
+    checkpoint: its folder's name. options: of `trials.Setting`. gaussian: noise of the residuals'
+    covariance around a regression. paths: of how many trials the hand's path is kept.
+    """
+
+    checkpoint: str
+    options: dict
+    tasks: tuple[str, ...] = ("Wall",)
+    gaussian: bool = False
+    paths: int = 0
+
+    @property
+    def folder(self) -> Path:
+        return recipes.CARRIED / self.checkpoint
+
+    def setting(self) -> trials.Setting:
+        if self.gaussian:
+            return GaussianSetting(str(with_noise(self.folder)), **self.options)
+        return trials.Setting(str(self.folder), **self.options)
+
+    def weights(self) -> str:
+        """sha256 of the weights' file."""
+        return hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+class GaussianSetting(trials.Setting):
+    """A regression's folder that also holds the noise around it."""
+
+    def policy(self) -> Policy:
+        model = GaussianRegression.from_pretrained(self.checkpoint)
+        return Policy(model, steps=self.steps, execute=self.execute)
+
+
+def conditions() -> dict[str, Condition]:
+    """Every condition by its name, the most wanted first."""
+    one = {"steps": 1}
+    return {
+        "flow, 10 steps": Condition("wall", {"steps": 10}, paths=20),
+        "flow, 1 step": Condition("wall", one, paths=20),
+        "regression": Condition("wall_regression", one, paths=20),
+        "regression + noise": Condition("wall_regression", one, gaussian=True, paths=20),
+        **{f"flow, {n} steps": Condition("wall", {"steps": n}) for n in (2, 5, 20)},
+        "ensemble": Condition("wall", {"execute": 1, "ensemble": 0.01}, paths=20),
+        **{f"execute {k}": Condition("wall", {"execute": k}) for k in (1, 4, 16)},
+        **{f"delay {d}": Condition("wall", {"delay": d}) for d in (4, 8)},
+        **{
+            f"delay {d}, real-time": Condition("wall", {"delay": d, "real_time": True})
+            for d in (4, 8, 0)
+        },
+    }
+
+
+def measure(name: str, condition: Condition, count: int, workers: int = 1) -> list[Trial]:
+    """The condition's trials: those of RESULTS and of the cache, and whatever is missing."""
+    setting = condition.setting()
+    options = setting.identity() | {"seed": SEED}
+    key = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
+    out = cache_folder() / "study" / f"{key}.json"
+    packed = _packed().get(name, {})
+    if not out.exists() and packed.get("options") == json.loads(json.dumps(options)):
+        trials.write(out, setting, options, _unpack(packed))
+    print(name, flush=True)
+    found = trials.run(setting, list(condition.tasks), count, SEED, out=out, workers=workers)
+    entry = asdict(condition) | {"sha256": condition.weights(), "options": options}
+    entry["trials"] = {}
+    for t in found:
+        row = [int(getattr(t, column)) for column in COLUMNS]
+        entry["trials"].setdefault(t.task, []).append(row)
+    if condition.paths:
+        known = packed.get("hand") if packed.get("options") == entry["options"] else None
+        entry["hand"] = known or _hand_paths(condition, setting)
+    _pack(name, entry)
+    return found
+
+
+def _hand_paths(condition: Condition, setting: trials.Setting) -> list:
+    """The hand's x and y in millimetres at every frame of the first trials of the first task."""
+    policy, task = setting.policy(), condition.tasks[0]
+    env, found = setting.make(task, policy.config.vision.image_size), []
+    for i in range(condition.paths):
+        trial = rollout(env, policy, trials.APART * SEED + i, task=task, record=True)
+        found.append(np.round(1000 * trial.recording.states[:, :2]).astype(int).tolist())
+    env.close()
+    return found
+
+
+def load() -> dict[str, list[Trial]]:
+    """Every measured trial, by the condition's name. Raises FileNotFoundError where none is."""
+    return {name: _unpack(entry) for name, entry in _packed(missing_ok=False).items()}
+
+
+def paths() -> dict[str, list[np.ndarray]]:
+    """Where the hand went, x and y in metres, [T, 2] per trial, of the conditions that keep it."""
+    return {
+        name: [np.array(path) / 1000 for path in entry["hand"]]
+        for name, entry in _packed(missing_ok=False).items()
+        if "hand" in entry
+    }
+
+
+def with_noise(folder: Path) -> Path:
+    """A folder in the cache: the regression of `folder` and the noise of its residuals.
+
+    The residuals are those of 4,000 frames of the demonstrations that it was trained on.
+    """
+    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+    out = cache_folder() / "study" / f"gaussian-{weights}"
+    if not out.exists():
+        regression = Regression.from_pretrained(folder)
+        config = regression.config
+        source = recipes.demonstrations(recipes.RECIPES[folder.name].demonstrations)
+        size = config.vision.image_size
+        dataset = data.load(source, config.horizon, image_size=size, split="all", test_every=None)
+        found = residuals(regression.float(), dataset, spread(dataset, 4000))
+        GaussianRegression(regression, found).save_pretrained(out)
+    return out
+
+
+def _packed(missing_ok: bool = True) -> dict[str, dict]:
+    if missing_ok and not RESULTS.exists():
+        return {}
+    return json.loads(RESULTS.read_text())["conditions"]
+
+
+def _unpack(entry: dict) -> list[Trial]:
+    found = []
+    for task, rows in entry["trials"].items():
+        for seed, success, touched, side, frames in rows:
+            found.append(Trial(task, seed, bool(success), bool(touched), side, frames))
+    return found
+
+
+def _pack(name: str, entry: dict) -> None:
+    """A line for every condition: small, and a change of one shows as one."""
+    everything = _packed() | {name: entry}
+    ordered = [n for n in conditions() if n in everything]
+    lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(everything[n])}" for n in ordered)
+    head = {"command": "python -m minipi0.robot.study", "columns": COLUMNS}
+    text = json.dumps(head)[:-1] + ', "conditions": {\n' + lines + "\n}}\n"
+    RESULTS.parent.mkdir(exist_ok=True)
+    write_atomically(RESULTS, lambda path: path.write_text(text))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minipi0.robot.study", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("words", nargs="*", help="of the conditions' names; without, all")
+    parser.add_argument("--trials", type=int, default=100, help="of each task (%(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (%(default)s)")
+    args = parser.parse_args(arguments)
+    chosen = {
+        name: condition
+        for name, condition in conditions().items()
+        if not args.words or any(word in name for word in args.words)
+    }
+    if not chosen:
+        parser.error(f"no condition's name holds {args.words}; there are {', '.join(conditions())}")
+    for name, condition in chosen.items():
+        print(trials.table(measure(name, condition, args.trials, args.workers)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Notebook 11's trials: kept small, read back as they were, and those of the carried weights."""
+
+import json
+
+import pytest
+
+from minipi0.evaluate import compare
+from minipi0.robot import study, trials
+from minipi0.robot.rollout import Trial
+
+needs_results = pytest.mark.skipif(not study.RESULTS.exists(), reason="nothing is measured yet")
+
+
+@pytest.fixture
+def some(tmp_path, monkeypatch):
+    """Results of two conditions, in a file of their own."""
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "results" / "some.json")
+    found = {}
+    for shift, name in enumerate(("flow, 10 steps", "execute 4")):
+        trials_ = [
+            Trial("Wall", 1_100_000 + i, (i + shift) % 3 > 0, i == 2, -1, 30) for i in range(9)
+        ]
+        found[name] = trials_
+        rows = [[int(getattr(t, column)) for column in study.COLUMNS] for t in trials_]
+        entry = {"options": {}, "trials": {"Wall": rows}}
+        study._pack(name, entry | ({"hand": [[[1, 2], [30, -4]]]} if shift == 0 else {}))
+    return found
+
+
+def test_trials_are_read_back_as_they_were(some):
+    assert study.load() == some
+    assert compare(*study.load().values()).n == 9
+    (path,) = study.paths()["flow, 10 steps"]
+    assert path.tolist() == [[0.001, 0.002], [0.03, -0.004]]
+    lines = study.RESULTS.read_text().splitlines()
+    assert len(lines) == 4  # a line for every condition
+
+
+def test_what_is_measured_is_not_measured_again(some, tmp_path, monkeypatch):
+    class Setting:
+        checkpoint = "somewhere"
+
+        def identity(self):
+            return {}
+
+    monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(study.Condition, "setting", lambda self: Setting())
+    monkeypatch.setattr(study.Condition, "weights", lambda self: "0" * 64)
+    monkeypatch.setattr(trials, "Worker", None)  # running one more would fail
+    content = json.loads(study.RESULTS.read_text())
+    content["conditions"]["execute 4"]["options"] = {"seed": study.SEED}
+    study.RESULTS.write_text(json.dumps(content))
+    found = study.measure("execute 4", study.conditions()["execute 4"], 9)
+    assert found == some["execute 4"]
+    assert study.load()["execute 4"] == some["execute 4"]
+
+
+def test_every_condition_is_one_change():
+    found = study.conditions()
+    assert list(found)[0] == "flow, 10 steps"
+    assert len({(c.checkpoint, c.gaussian, str(c.options)) for c in found.values()}) == len(found)
+
+
+def test_an_unknown_word_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        study.main(["sideways"])
+    assert "flow, 10 steps" in capsys.readouterr().err
+
+
+@needs_results
+def test_the_stored_trials_are_those_of_the_carried_weights():
+    entries, wanted = study._packed(), study.conditions()
+    assert set(entries) <= set(wanted) and "flow, 10 steps" in entries
+    for name, entry in entries.items():
+        condition = wanted[name]
+        if not condition.folder.exists():
+            pytest.skip(f"the checkpoint {condition.checkpoint} is not carried")
+        assert entry["sha256"] == condition.weights(), (
+            f"{name!r} was measured with other weights: run python -m minipi0.robot.study"
+        )
+        assert entry["checkpoint"] == condition.checkpoint
+        for option, value in condition.options.items():
+            assert entry["options"][option] == value
+
+
+@needs_results
+def test_all_conditions_met_the_same_starts():
+    starts = {name: [(t.task, t.seed) for t in found] for name, found in study.load().items()}
+    longest = max(starts.values(), key=len)
+    assert all(seen == longest[: len(seen)] for seen in starts.values())

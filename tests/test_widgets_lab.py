@@ -1,0 +1,156 @@
+"""The widgets in JupyterLab: a slider moves the picture and Python's trait."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+from browser import blank_page, needs_chromium
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """A JupyterLab of our own on a free port, with empty settings; its address.
+
+    Ended by its process id.
+    """
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    folders = {
+        f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")
+    }
+    folders |= {
+        f"JUPYTERLAB_{name}_DIR": str(tmp_path / name) for name in ("SETTINGS", "WORKSPACES")
+    }
+    folders["IPYTHONDIR"] = str(tmp_path / "ipython")
+    (tmp_path / "root").mkdir()
+    with open(tmp_path / "server.log", "wb") as log:
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                "--no-browser",
+                "--allow-root",
+                "--ip=127.0.0.1",
+                f"--port={port}",
+                "--ServerApp.port_retries=0",
+                "--IdentityProvider.token=",
+                "--ServerApp.password=",
+                f"--ServerApp.root_dir={tmp_path / 'root'}",
+                "--LabApp.news_url=None",
+                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+                "--LabApp.extension_manager=readonly",
+                "--LabApp.expose_app_in_browser=True",
+            ],
+            cwd=tmp_path,
+            env=os.environ | folders,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        open_url = urllib.request.build_opener(
+            urllib.request.ProxyHandler({})
+        ).open  # no proxy for our own machine
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                open_url(f"http://127.0.0.1:{port}/api/status", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < deadline, (
+                    tmp_path / "server.log"
+                ).read_text()[-2000:]
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}", tmp_path / "root"
+    finally:
+        server.send_signal(signal.SIGTERM)  # it ends its kernels first
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(10)
+
+
+@needs_chromium
+def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
+    url, root = lab
+    cells = [
+        "import ipywidgets\nfrom minipi0.widgets import FlowField, StraightLine\nline = "
+        "StraightLine(tau=0.5)\nline",
+        "field = FlowField()\nlabel = ipywidgets.Label('untouched')\n"
+        "def follow(change):\n    label.value = f'Python knows {change.new:.2f}'\n    field.tau "
+        "= change.new\n"
+        "line.observe(follow, 'tau')\nipywidgets.VBox([label, field])",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    notebook.metadata.kernelspec = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }  # or JupyterLab asks which
+    nbformat.write(notebook, root / "widgets.ipynb")
+    with blank_page() as page:
+        page.goto(f"{url}/lab/tree/widgets.ipynb")
+        page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+        page.wait_for_function(
+            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === "
+            "'idle'"
+        )
+        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_function("document.querySelectorAll('.m0 canvas').length === 2")
+        page.get_by_text("untouched", exact=True).wait_for()
+        page.locator(".m0 td + td").first.filter(has_text="(").wait_for()  # drawn
+
+        first = "document.querySelector('.m0 canvas').toDataURL()"
+        slider = page.locator(".m0 input[type=range]").first
+        assert (slider.input_value(), slider.get_attribute("aria-label")) == (
+            "0.5",
+            "τ (0 noise, 1 action)",
+        )
+        before = page.evaluate(first)
+        for _ in range(3):
+            slider.press("ArrowRight")  # JupyterLab must leave the key to the slider
+        assert slider.input_value() == "0.53"
+        page.wait_for_function(f"before => {first} !== before", arg=before)
+        page.get_by_text("Python knows 0.53").wait_for()  # browser -> Python
+        page.wait_for_function(
+            "document.querySelectorAll('.m0')[1].querySelector('input').value === '0.53'"
+        )  # Python -> browser
+
+        before = page.evaluate(first)
+        page.locator(".m0-handle").first.press("ArrowUp")
+        page.wait_for_function(f"before => {first} !== before", arg=before)
+
+        page.evaluate("""() => { // every tau that is shown while it plays
+            window.shown = [];
+            const field = document.querySelectorAll('.m0')[1], tau = field.querySelector('output');
+            const watch = new MutationObserver(() => shown.push(Number(tau.textContent)));
+            watch.observe(tau, { childList: true });
+            const buttons = [...field.querySelectorAll('button')];
+            buttons.find((b) => b.textContent === 'Play').focus();
+        }""")
+        page.keyboard.press("Space")
+        page.wait_for_function("shown.at(-1) === 1")
+        shown = page.evaluate("shown")
+        assert len(shown) > 3 and shown == sorted(
+            shown
+        )  # what the kernel echoes must not throw it back
+
+        before = page.evaluate(first)
+        page.evaluate(
+            "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+        )
+        page.wait_for_function(
+            f"before => {first} !== before", arg=before
+        )  # the axes follow the theme
+        ours = [e for e in page.errors if "favicon" not in e]
+        assert ours == []
