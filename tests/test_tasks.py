@@ -1,4 +1,4 @@
-"""The tasks on the table: told apart by words where the scene is the same (skipped without Meta-World)."""
+"""The tasks on the table, told apart by words where the scene is the same."""
 
 import importlib.util
 
