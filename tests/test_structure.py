@@ -44,7 +44,16 @@ ROOMS = {
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": ["sources", "lerobot", "writer", "frames", "chunks", "problems", "report", "neighbours"],
+    "data": [
+        "sources",
+        "lerobot",
+        "writer",
+        "frames",
+        "chunks",
+        "problems",
+        "report",
+        "neighbours",
+    ],
     "checkpoint": ["files", "layouts", "sizes", "statistics", "about", "store", "run"],
     "toys": ["targets", "network"],
 }

@@ -1,4 +1,5 @@
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, TrialPlanner.
+"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, TrialPlanner,
+EpisodePlayer.
 
 The `..._fallback` ones need only ipywidgets.
 """
