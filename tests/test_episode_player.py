@@ -1,4 +1,4 @@
-"""The episode player: what it sends to the browser, what it refuses, and itself in a real browser."""
+"""The episode player: what it sends to the browser, what it refuses, and how it plays there."""
 
 import base64
 import io
@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from browser import MODEL_JS, blank_page, needs_chromium
 from PIL import Image
-from test_widgets import MODEL_JS, blank_page, needs_chromium
 from traitlets import TraitError
 
 from minipi0 import data

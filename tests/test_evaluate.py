@@ -3,6 +3,7 @@ score must do.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -212,3 +213,96 @@ def test_the_interval_repeats_with_its_seed_and_widens_with_its_level():
 def test_values_and_groups_must_match(values, groups):
     with pytest.raises(ValueError, match="all must be equally many, and at least one"):
         evaluate.bootstrap_interval(values, groups)
+
+
+# ---------------------------------------------------------------- success rates
+
+
+@dataclass
+class Outcome:
+    task: str
+    seed: int
+    success: bool
+
+
+def outcomes(*successes, task="Wall", first=0) -> list[Outcome]:
+    return [Outcome(task, first + i, bool(s)) for i, s in enumerate(successes)]
+
+
+def coverage(n: int, rate: float, method: str) -> float:
+    """How often the interval holds the true rate, exactly."""
+    held = 0.0
+    for k in range(n + 1):
+        _, low, high = evaluate.success_interval(k, n, method)
+        held += stats.binom.pmf(k, n, rate) * (low <= rate <= high)
+    return held
+
+
+def test_success_intervals_cover_as_they_promise():
+    rates = np.linspace(0.02, 0.98, 25)
+    assert min(coverage(20, rate, "exact") for rate in rates) >= 0.95
+    assert np.mean([coverage(20, rate, "wilson") for rate in rates]) == pytest.approx(
+        0.95, abs=0.01
+    )
+
+
+def test_success_intervals_are_the_known_ones():
+    rate, low, high = evaluate.success_interval(85, 100)
+    z = stats.norm.ppf(0.975)
+    middle = (0.85 + z * z / 200) / (1 + z * z / 100)
+    half = z * math.sqrt(0.85 * 0.15 / 100 + z * z / 40000) / (1 + z * z / 100)
+    assert (rate, low, high) == pytest.approx((0.85, middle - half, middle + half))
+    _, low, high = evaluate.success_interval(10, 10, "exact")
+    assert (low, high) == pytest.approx((0.025 ** (1 / 10), 1))
+    with pytest.raises(ValueError, match="11 successes in 10 trials"):
+        evaluate.success_interval(11, 10)
+
+
+def test_the_paired_interval_is_tangos():
+    """Fagerland, Lydersen & Laake (Statistics in Medicine 33, 2014) print it for 1, 7 of 21."""
+    difference, low, high = evaluate.paired_interval(1, 7, 21)
+    assert difference == pytest.approx(-6 / 21)
+    assert (low, high) == pytest.approx((-0.517, -0.026), abs=5e-4)
+    assert evaluate.paired_interval(7, 1, 21)[1:] == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("n", "a", "b"), [(20, 0.2, 0.1), (20, 0.05, 0.05), (40, 0.3, 0.05)])
+def test_the_paired_interval_covers_as_it_promises(n, a, b):
+    held = 0.0
+    for only_a in range(n + 1):
+        for only_b in range(n + 1 - only_a):
+            _, low, high = evaluate.paired_interval(only_a, only_b, n)
+            chance = stats.multinomial.pmf(
+                [only_a, only_b, n - only_a - only_b], n, [a, b, 1 - a - b]
+            )
+            held += chance * (low <= a - b <= high)
+    assert 0.94 <= held <= 0.99
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 10), (10, 0, 10), (0, 10, 10), (0, 1, 1), (3, 3, 6)])
+def test_the_paired_interval_has_a_width_at_the_edges_too(counts):
+    difference, low, high = evaluate.paired_interval(*counts)
+    assert -1 <= low <= difference <= high <= 1 and high - low > 0.3
+    with pytest.raises(ValueError, match="not possible"):
+        evaluate.paired_interval(6, 6, 10)
+
+
+def test_policies_are_compared_start_by_start():
+    a, b = outcomes(1, 1, 1, 0, 1, 0, 1, 1), outcomes(0, 0, 1, 0, 1, 1, 0, 0)
+    found = evaluate.compare(a, list(reversed(b)))
+    assert (found.n, found.both, found.only_a, found.only_b, found.neither) == (8, 2, 4, 1, 1)
+    assert (found.difference, found.low, found.high) == evaluate.paired_interval(4, 1, 8)
+    assert found.p == pytest.approx(
+        2 * (1 + 5) / 2**5
+    )  # one of five or fewer, or as many the other way
+    assert evaluate.compare(a, a).p == 1 and evaluate.compare(a, a).difference == 0
+
+
+def test_only_shared_starts_are_compared():
+    a = outcomes(1, 1, 0) + outcomes(1, task="Door")
+    b = outcomes(0, 1, first=1) + outcomes(0, task="Window")
+    assert evaluate.compare(a, b).n == 2
+    with pytest.raises(ValueError, match="share no task and seed"):
+        evaluate.compare(a, outcomes(1, task="Window"))
+    with pytest.raises(ValueError, match="twice"):
+        evaluate.compare(a + a, b)

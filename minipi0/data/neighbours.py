@@ -9,11 +9,14 @@ import numpy as np
 
 
 def views(items, camera: bool = True, parts: int = 8) -> dict[str, np.ndarray]:
-    """What each item's observation was, in few numbers: {"state": float32[N, S], "camera": float32[N, P]}.
+    """What each item's observation was, in few numbers.
 
     State: z-scored. Camera: the frames at 8 by 8 pixels, and of those the `parts` leading principal
     components. Each view is scaled to a total variance of 1, so that none outweighs the other.
-    items: an ActionChunks. Without a camera there is no "camera".
+
+    items: an ActionChunks
+
+    Returns {"state": float32[N, S], "camera": float32[N, P]}, without a camera only the first.
     """
     found = {"state": _unit(items.normal_state.numpy())}
     if camera and items.cameras:

@@ -1,4 +1,4 @@
-"""What disturbs a training run in a recorded data set: clocks, jumps, pauses, stuck values, odd dims.
+"""What disturbs a training run in recordings: clocks, jumps, pauses, stuck values, odd dims.
 
 A problem says where it is and what to do. Thresholds stand in the functions; a check finds what is
 worth a look, it proves nothing. Reads tables only.
@@ -168,7 +168,8 @@ def _jumps(recording: Recording) -> list[Problem]:
         episode, frame = _at(recording, row)
         turns = np.abs(height - 2 * np.pi) < 0.3
         where = f"{_count(len(rows), 'frame')}, largest in episode {episode} after frame {frame}"
-        what = f"{recording.state_names[dim]} goes from {state[row, dim]:.3g} to {state[row + 1, dim]:.3g}"
+        before, after = state[row : row + 2, dim]
+        what = f"{recording.state_names[dim]} goes from {before:.3g} to {after:.3g}"
         do = "look at the video there: a lost message, a wrong order of frames, or a cut"
         if turns.mean() > 0.5:
             do = "the angle wraps at a full turn: unwrap it, or give its sine and cosine"
@@ -189,7 +190,8 @@ def _standstill(recording: Recording) -> list[Problem]:
     starts = [episode.start for episode in recording.episodes]
     edge = np.isin(begins, starts) | np.isin(begins + counts + 1, ends)
     episode, frame = _at(recording, begins[counts.argmax()])
-    where = f"{_count(len(begins), 'pause')} of 1 s or more, longest in episode {episode} from frame {frame}"
+    count = _count(len(begins), "pause")
+    where = f"{count} of 1 s or more, longest in episode {episode} from frame {frame}"
     what = (
         f"no state dim moves in {counts.sum() / len(recording.state):.1%} of the frames (longest "
         f"{counts.max() / recording.fps:.1f} s); {int(edge.sum())} at an episode's start or end"

@@ -104,8 +104,10 @@ def action_meanings(recording: Recording) -> list[Meaning]:
     """What each action dim looks like, by how it goes with the state.
 
     Every action dim is compared with every state dim: with its value one frame later, and with its
-    change per second. Returns one Meaning per action dim. Two joints that move together can be taken
-    for one another: a meaning is a hint.
+    change per second. Two joints that move together can be taken for one another: a meaning is a
+    hint.
+
+    Returns one Meaning per action dim.
     """
     now, later, acted = problems.steps(recording)
     change = (later - now) * recording.fps

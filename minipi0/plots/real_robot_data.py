@@ -1,4 +1,4 @@
-"""Notebook 09's pictures: an episode, its chunks, what actions mean, clocks, scales, and neighbours."""
+"""Notebook 09's pictures: an episode, its chunks, what actions mean, clocks, scales, futures."""
 
 import numpy as np
 
@@ -20,7 +20,9 @@ COLOURS = [
 def episode(curves: dict, fps: float, frame: int, horizon: int):
     """An episode's numbers over time, the chunk of one frame shaded: what the player shows.
 
-    curves: {"state": (float[T, S], names), "action": (float[T, D], names)}. Returns the figure.
+    curves: {"state": (float[T, S], names), "action": (float[T, D], names)}.
+
+    Returns the figure.
     """
     fig, axes = style.figure(len(curves), 1, size=(9, 2.1), sharex=True, squeeze=False)
     for ax, (title, (values, names)) in zip(axes[:, 0], curves.items(), strict=True):
@@ -41,7 +43,9 @@ def episode(curves: dict, fps: float, frame: int, horizon: int):
 def chunks(pictures: dict, names):
     """Action chunks as tables of colours; padded steps are hatched.
 
-    pictures: {title: (actions float[H, D] normalised, mask bool[H])}. Returns the figure.
+    pictures: {title: (actions float[H, D] normalised, mask bool[H])}.
+
+    Returns the figure.
     """
     size = (4.6, min(0.26 * len(names) + 1.1, 6))
     fig, axes = style.figure(1, len(pictures), size=size, sharey=True, squeeze=False)
@@ -61,7 +65,9 @@ def chunks(pictures: dict, names):
 def paths(seconds, measured, integrated: dict, names):
     """Measured paths and the same path summed up from the actions, a panel per dim.
 
-    seconds: float[T]; measured: float[T, P]; integrated: {name: float[T, P]}. Returns the figure.
+    seconds: float[T]; measured: float[T, P]; integrated: {name: float[T, P]}.
+
+    Returns the figure.
     """
     colours = [style.ONE_STEP, style.FLOW, style.GAUSSIAN]
     fig, axes = style.figure(1, len(names), size=(3.3, 2.6), squeeze=False)
@@ -77,7 +83,9 @@ def paths(seconds, measured, integrated: dict, names):
 def clocks(late: list, spacing, fps: float):
     """How far every episode's clock runs from its frame numbers, and the time between frames.
 
-    late: list of float[T], in frames; spacing: float[N], in seconds. Returns the figure.
+    late: list of float[T], in frames; spacing: float[N], in seconds.
+
+    Returns the figure.
     """
     fig, (left, right) = style.figure(1, 2, size=(4.4, 2.8))
     for one in late:
@@ -101,7 +109,9 @@ def clocks(late: list, spacing, fps: float):
 def scales(cases: dict):
     """What three formulas make of a dim: thick from the 1 % to the 99 % quantile, thin to the ends.
 
-    cases: {title: {mode: (min, q01, q99, max)}}, normalised values. Returns the figure.
+    cases: {title: {mode: (min, q01, q99, max)}}, normalised values.
+
+    Returns the figure.
     """
     fig, axes = style.figure(len(cases), 1, size=(8.5, 1.25), sharex=True, squeeze=False)
     for ax, (title, modes) in zip(axes[:, 0], cases.items(), strict=True):
@@ -141,7 +151,9 @@ def bars(values: dict, xlabel: str):
 def timelines(rows: list, fps: float, labels=("open", "closed")):
     """A line of colour per episode, shortest first: dark where the gripper is closed.
 
-    rows: list of bool[T], or of float[T] in [0, 1]. Returns the figure.
+    rows: list of bool[T], or of float[T] in [0, 1].
+
+    Returns the figure.
     """
     rows = sorted(rows, key=len)
     picture = np.full((len(rows), max(map(len, rows))), np.nan)
@@ -168,7 +180,9 @@ def futures(moments: list, names: list, fps: float):
     """What other demonstrators did next, from nearly the same observation; the mean is thick.
 
     moments: list of (title, {dim: float[K, H]}, upper bool[K]); names: the dims, a row of panels
-    each. Returns the figure.
+    each.
+
+    Returns the figure.
     """
     fig, axes = style.figure(
         len(names), len(moments), size=(3.2, 2.0), sharex=True, sharey="row", squeeze=False
@@ -191,7 +205,10 @@ def futures(moments: list, names: list, fps: float):
 
 def intervals(rows: dict, xlabel: str, line: float | None = None, what: str = ""):
     """A dot and its interval per row. rows: {name: (mean, low, high)}; line: a value to compare
-    with, named `what`. Returns the figure."""
+    with, named `what`.
+
+    Returns the figure.
+    """
     fig, ax = style.figure(size=(7.5, 0.5 * len(rows) + 1.1))
     for row, (mean, low, high) in enumerate(rows.values()):
         ax.plot([low, high], [row, row], color=style.DATA, lw=4, alpha=0.45)

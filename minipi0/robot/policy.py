@@ -28,11 +28,6 @@ from minipi0.robot.chunking import Ensemble, Queue, continue_chunk
 from minipi0.robot.inputs import flatten, picture, short
 
 MODELS = {model.__name__: model for model in (Pi0, Regression, GaussianRegression)}
-WRAPPERS = {
-    "observation",
-    "observations",
-    "images",
-}  # of keys: what they hold has a name of its own
 
 
 class Policy:
@@ -94,11 +89,14 @@ class Policy:
         self.reset()
 
     @classmethod
-    def from_pretrained(cls, path_or_repo: str | Path, dtype=None, **options) -> "Policy":
+    def from_pretrained(
+        cls, path_or_repo: str | Path, dtype=torch.float32, device="cpu", **options
+    ) -> "Policy":
         """The policy of a checkpoint.
 
-        path_or_repo: a folder, or a Hugging Face repo id. dtype: of the weights, by default the
-            file's. options: as of `Policy`.
+        path_or_repo: a folder, or a Hugging Face repo id.
+        dtype: of the weights, whatever the file's: a CPU is slow in bfloat16, a large model may
+            need it. options: as of `Policy`.
         """
         source = open_checkpoint(path_or_repo)
         named = (source.about() or {}).get("model", "Pi0")
@@ -106,7 +104,7 @@ class Policy:
             named = "GaussianRegression"
         if named not in MODELS:
             raise ValueError(f"{path_or_repo} holds a {named}; known are {sorted(MODELS)}")
-        return cls(MODELS[named].from_pretrained(path_or_repo, dtype=dtype), **options)
+        return cls(MODELS[named].from_pretrained(path_or_repo, dtype=dtype).to(device), **options)
 
     # ---- acting --------------------------------------------------------------------------------
 
@@ -151,10 +149,9 @@ class Policy:
     def warm_up(self) -> None:
         """Run once on a black picture: what is compiled or allocated at first use is then there."""
         black = np.zeros((self.config.vision.image_size,) * 2 + (3,), np.uint8)
+        seen = {camera: black for camera in self.cameras if camera}
         middle = self.normaliser["state"].to_robot(torch.zeros(self.state_dim))
-        self.chunk(
-            {camera: black for camera in self.cameras if camera} | {"state": middle, "prompt": "go"}
-        )
+        self.chunk(seen | {"state": middle, "prompt": "go"})
 
     def another(self) -> "Policy":
         """The same model, with a queue of its own: for another robot."""
@@ -166,16 +163,9 @@ class Policy:
         """What a robot may want to know, as plain values."""
         names = ("state_names", "action_names", "fps")
         known = {name: self.about[name] for name in names if name in self.about}
-        known |= {
-            "cameras": self.cameras,
-            "state_dim": self.state_dim,
-            "action_dim": self.action_dim,
-        }
-        return known | {
-            "horizon": self.config.horizon,
-            "execute": self.execute,
-            "steps": self.steps,
-        }
+        own = ("cameras", "state_dim", "action_dim", "execute", "steps")
+        known |= {name: getattr(self, name) for name in own}
+        return known | {"horizon": self.config.horizon}
 
     # ---- observation in ------------------------------------------------------------------------
 

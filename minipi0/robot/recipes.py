@@ -17,10 +17,11 @@ import torch
 from minipi0 import data, train
 from minipi0.baselines import Regression
 from minipi0.checkpoint import run
-from minipi0.config import Pi0Config
+from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
 from minipi0.data.sources import cache_folder
 from minipi0.pi0 import Pi0
 from minipi0.robot.demonstrate import Disturbance, generate
+from minipi0.robot.tasks import TASKS
 
 CARRIED = Path(__file__).parents[1] / "checkpoints"  # a folder for every recipe
 MODELS = {"Pi0": Pi0, "Regression": Regression}
@@ -66,7 +67,25 @@ TRAINING = train.Recipe(
     warmup=100,
     ema=0.995,
 )
+TABLE = Demonstrations(tuple(TASKS), episodes=25, disturbance=Disturbance(0.1, 0.5, 0.04))
+TABLE_SIZE = Pi0Config.mini(
+    action_dim=4,
+    state_dim=4,
+    horizon=10,
+    vlm=ExpertConfig(96, depth=4, mlp_dim=192, num_heads=4, num_kv_heads=1, head_dim=32),
+    action_expert=ExpertConfig(160, depth=4, mlp_dim=320, num_heads=4, num_kv_heads=1, head_dim=32),
+    vision=VisionConfig(64, patch_size=16, width=128, depth=2, num_heads=4, mlp_dim=256),
+)
+TABLE_TRAINING = train.Recipe(
+    steps=11000,
+    batch_size=32,
+    learning_rate=1e-3,
+    final_learning_rate=5e-5,
+    warmup=200,
+    ema=0.998,
+)
 RECIPES = {
+    "tasks": Recipe("Pi0", TABLE, TABLE_SIZE, TABLE_TRAINING),
     "wall": Recipe("Pi0", WALL, SIZE, TRAINING),
     "wall_regression": Recipe("Regression", WALL, SIZE, TRAINING),
 }

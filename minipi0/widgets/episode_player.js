@@ -2,7 +2,7 @@
 
 export default {
   render({ model, el }) {
-    const view = openView(model, el, { label: "camera frame of the episode", extent: 1, draw });
+    const view = openView(model, el, { label: "camera frame of the episode", draw });
     const instruction = element(view.side, "p", { class: "m0-note" });
     const graph = element(view.side, "canvas", { class: "m0-curves", role: "slider", tabindex: 0, "aria-label": "frame: click, drag or use the arrow keys" });
     const slider = addSlider(view, { trait: "frame", name: "frame", min: 0, max: 1, step: 1, digits: 0, onInput: stop });
