@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from fake_robot import Dot, scenes
+from fake_robot import scenes
 
 from minipi0.robot.live import Live
 from minipi0.robot.watch import Settings, hand_path, watch

@@ -116,7 +116,9 @@ class Live:
 
     def _begin(self, settings: Settings) -> Moment:
         moment = self._runner.begin(settings)
-        atexit.unregister(self.close)  # registered after the cameras' own handlers, it is called before them
+        atexit.unregister(
+            self.close
+        )  # registered after the cameras' own handlers, it is called before them
         atexit.register(self.close)
         return moment
 

@@ -39,6 +39,17 @@ class Recording:
         with av.open(io.BytesIO(self.video)) as container:
             return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
+    def moments(self) -> list[Moment]:
+        """The episode again, as `watch` returns it, but for what the environment told."""
+        fan, chosen, found = np.zeros((0, 1, 2)), np.zeros((0, 2)), []
+        asked = {one["frame"]: one for one in self.fans}
+        for frame, picture in enumerate(self.pictures()):
+            if frame in asked:
+                fan, chosen = (np.array(asked[frame][name]) / 1000 for name in ("fan", "chosen"))
+            over = frame == self.frames - 1
+            found.append(Moment(picture, frame, self.frames - 1, fan, chosen, {}, over))
+        return found
+
     def for_browser(self) -> dict:
         """As the page gets it."""
         return asdict(self)
@@ -47,7 +58,9 @@ class Recording:
 def load(folder: Path = FOLDER) -> list[Recording]:
     """All recordings of a folder, by name; none where there is no folder."""
     return [
-        Recording(**json.loads(path.read_text("utf-8")), video=path.with_suffix(".webm").read_bytes())
+        Recording(
+            **json.loads(path.read_text("utf-8")), video=path.with_suffix(".webm").read_bytes()
+        )
         for path in sorted(Path(folder).glob("*.json"))
     ]
 
@@ -59,10 +72,15 @@ def save(path: Path, title: str, moments: list[Moment], quality: int = 44) -> No
         if len(moment.chosen) and moment.chosen is not last:
             last = moment.chosen
             thin = {"fan": moment.fan[:12, ::2], "chosen": moment.chosen}
-            thin = {name: (1000 * paths).round().astype(int).tolist() for name, paths in thin.items()}
+            thin = {
+                name: (1000 * paths).round().astype(int).tolist() for name, paths in thin.items()
+            }
             fans.append({"frame": moment.frame} | thin)
     text = {"title": title, "line": moments[-1].line, "frames": len(moments), "fans": fans}
-    write_atomically(path.with_suffix(".json"), lambda new: new.write_text(json.dumps(text, separators=(",", ":")), "utf-8"))
+    write_atomically(
+        path.with_suffix(".json"),
+        lambda new: new.write_text(json.dumps(text, separators=(",", ":")), "utf-8"),
+    )
     video = _encode(np.stack([moment.picture for moment in moments]), quality)
     write_atomically(path.with_suffix(".webm"), lambda new: new.write_bytes(video))
 

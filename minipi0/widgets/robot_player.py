@@ -56,7 +56,9 @@ class RobotPlayer(Canvas):
             raise traitlets.TraitError(f"scene is one of {list(names)}, not {first!r}")
         traits.setdefault("instruction", names[first]["instructions"][0])
         traits.setdefault("policy", names[first]["policies"][0])
-        horizons = [policy.config.horizon for s in scenes.values() for policy in s.policies.values()]
+        horizons = [
+            policy.config.horizon for s in scenes.values() for policy in s.policies.values()
+        ]
         traits.setdefault("horizon", max(horizons))
         recorded = recordings.load() if recorded is None else recorded
         shown = [recording.for_browser() for recording in recorded]
