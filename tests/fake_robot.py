@@ -72,8 +72,9 @@ class Ahead:
 
     def __call__(self, observation):
         self.told.append((observation["prompt"], self.steps))
+        actions = self.chunk(observation)[0, : self.execute]
         self.calls += 1
-        return self.chunk(observation)[0, : self.execute]
+        return actions
 
 
 class Broken(Ahead):

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import gymnasium
 import numpy as np
 
 from minipi0.robot.simulator import FPS
@@ -143,6 +144,20 @@ class Runner:
         picture = self.env.render("front", self.size)
         limit = self.env.max_steps
         return Moment(picture, self._frame, limit, self._fan, self._chosen, dict(info), over)
+
+
+def trouble() -> str:
+    """Why no robot can be watched on this machine, as a sentence; "" where one can."""
+    import minipi0.robot  # noqa: F401 (registers the environments)
+
+    try:
+        env = gymnasium.make("minipi0/Wall-v0", pictures=False, disable_env_checker=True).unwrapped
+        env.reset(seed=0)
+        env.render()
+        env.close()
+    except (ImportError, RuntimeError) as error:
+        return str(error)
+    return ""
 
 
 def watch(scenes: dict[str, Scene], settings: Settings, size: int = 320) -> list[Moment]:

@@ -39,6 +39,17 @@ class Recording:
         with av.open(io.BytesIO(self.video)) as container:
             return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
+    def moments(self) -> list[Moment]:
+        """The episode again, as `watch` returns it, but for what the environment told."""
+        fan, chosen, found = np.zeros((0, 1, 2)), np.zeros((0, 2)), []
+        asked = {one["frame"]: one for one in self.fans}
+        for frame, picture in enumerate(self.pictures()):
+            if frame in asked:
+                fan, chosen = (np.array(asked[frame][name]) / 1000 for name in ("fan", "chosen"))
+            over = frame == self.frames - 1
+            found.append(Moment(picture, frame, self.frames - 1, fan, chosen, {}, over))
+        return found
+
     def for_browser(self) -> dict:
         """As the page gets it."""
         return asdict(self)
