@@ -3,6 +3,7 @@
 import base64
 import io
 import threading
+import time
 from pathlib import Path
 
 import nbformat
@@ -14,7 +15,7 @@ from test_widgets import blank_page, lab, needs_chromium  # noqa: F401 (a fixtur
 from traitlets import TraitError
 
 from minipi0.robot.watch import Settings, watch
-from minipi0.widgets import RobotPlayer, recordings
+from minipi0.widgets import RobotPlayer, recordings, robot_player_fallback
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,30 @@ def test_a_page_that_opens_gets_the_last_moment_and_an_error_is_shown(player):
     assert player.trouble == "ValueError: the weights are of another robot"
     player.policy = "flow"
     assert player.trouble == ""
+
+
+def test_the_plain_fallback_shows_the_same_and_obeys():
+    box = robot_player_fallback(scenes(), seed=3, speed=100.0)
+    image, side = box.children
+    *controls, buttons, line = side.children
+    try:
+        _wait(lambda: line.value == "0.0 s of at most 1.2 s.")
+        assert Image.open(io.BytesIO(image.value)).size == (320, 320)
+        buttons.children[1].click()
+        _wait(lambda: line.value.startswith("0.1 s"))
+        controls[1].value = "broken"
+        buttons.children[0].value = True
+        _wait(lambda: line.value == "ValueError: the weights are of another robot")
+        _wait(lambda: buttons.children[0].value is False)
+    finally:
+        box.live.close()
+
+
+def _wait(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 # ---- recorded episodes ------------------------------------------------------------------------------------------------
