@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
+from PIL import Image, ImageDraw, ImageFont
 
 from minipi0.plots import style
 
@@ -72,3 +73,37 @@ def success(live: dict, measured: dict):
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return fig
+
+
+def side_by_side(trials: list[dict], size: int = 240) -> list[Image.Image]:
+    """A film of paired episodes, a pair after the other, with a caption above each.
+
+    trials: of every start, {caption: moments}. An episode that touches the wall is shown for one
+    more second and then held. Returns the frames, 10 a second.
+    """
+    font, frames = ImageFont.load_default(15), []
+    for number, pair in enumerate(trials, 1):
+        cut = {name: _until_touched(moments) for name, moments in pair.items()}
+        for k in range(max(map(len, cut.values())) + 8):
+            frame = Image.new("RGB", (len(cut) * (size + 8) - 8, size + 48), "white")
+            ink = ImageDraw.Draw(frame)
+            for column, (name, moments) in enumerate(cut.items()):
+                moment, x = moments[min(k, len(moments) - 1)], column * (size + 8)
+                frame.paste(Image.fromarray(moment.picture).resize((size, size)), (x, 24))
+                for path in moment.fan:
+                    ink.line([(x + size * c, 24 + size * r) for c, r in path], style.PATH, 1)
+                ink.text((x + 2, 3), f"{name}, start {number}", "black", font)
+                if k >= len(moments) - 1:
+                    good = moment.info["success"] and not moment.info["touched"]
+                    said = "past the wall" if good else "into the wall"
+                    if not good and not moment.info["touched"]:
+                        said = "not there in time"
+                    colour = "#00664b" if good else "#a34700"
+                    ink.text((x + 2, size + 27), said, colour, font)
+            frames.append(frame)
+    return frames
+
+
+def _until_touched(moments: list) -> list:
+    touched = [k for k, moment in enumerate(moments) if moment.info.get("touched")]
+    return moments[: touched[0] + 10] if touched else moments

@@ -13,6 +13,7 @@ _WHERE = {
     "TrialPlanner": "trial_planner",
 }
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
+_FALLBACK["robot_player_fallback"] = "robot_fallback"
 _WHERE |= {"EpisodePlayer": "episode_player"}
 __all__ = [*_WHERE, *_FALLBACK]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from minipi0.checkpoint import write_atomically
 from minipi0.robot.simulator import FPS
-from minipi0.robot.watch import Moment
+from minipi0.robot.watch import Moment, Settings
 
 FOLDER = Path(__file__).parent / "recorded"
 
@@ -98,3 +98,28 @@ def _encode(pictures: np.ndarray, quality: int) -> bytes:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return file.getvalue()
+
+
+def main() -> None:
+    """Record what is carried, anew:  python -m minipi0.widgets.recordings"""
+    from minipi0.robot.scenes import ONE_STEP, REGRESSION, TEN_STEPS, wall
+    from minipi0.robot.wall import PROMPTS
+    from minipi0.robot.watch import watch
+
+    words = {side: said[0] for side, said in PROMPTS.items()}
+    wanted = {
+        "ten Euler steps": TEN_STEPS,
+        "one Euler step": ONE_STEP,
+        "regression": REGRESSION,
+        "ten Euler steps, told “left”": TEN_STEPS | {"instruction": words["left"]},
+        "ten Euler steps, told “right”": TEN_STEPS | {"instruction": words["right"]},
+    }
+    FOLDER.mkdir(exist_ok=True)
+    for number, (title, settings) in enumerate(wanted.items(), 1):
+        moments = watch(wall(), Settings("the wall", **settings))
+        save(FOLDER / f"wall_{number}", title, moments)
+        print(f"{title}: {moments[-1].line}")
+
+
+if __name__ == "__main__":
+    main()
