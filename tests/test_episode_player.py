@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from browser import MODEL_JS, blank_page, needs_chromium
 from PIL import Image
-from test_widgets import MODEL_JS, blank_page, needs_chromium
 from traitlets import TraitError
 
 from minipi0 import data

@@ -74,7 +74,7 @@ def test_right_answers(number, answer, capsys):
         ("09.2", lambda actions, frame, horizon: actions, "return two things"),
         ("09.2", short, "pad at the end"),
         ("09.2", zeros, "zeros are a command"),
-        ("09.2", next_frame, "that of the frame itself"),
+        ("09.2", next_frame, "begins with the action of the frame itself"),
         ("09.2", upside_down, "True is for real steps"),
         ("09.2", all_real, "steps are real; the mask says"),
         ("09.2", wraps, "the last action is repeated"),

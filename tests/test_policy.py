@@ -1,4 +1,4 @@
-"""The policy: from what a robot sends, in every style, to commands in its units; and when it thinks."""
+"""The policy: from what a robot sends, in every style, to commands in its units."""
 
 import json
 from dataclasses import replace

@@ -163,7 +163,7 @@ def test_the_file_holds_every_trial_and_what_it_depends_on(tmp_path, setting):
     assert content["options"]["execute"] == 2 and content["options"]["seed"] == 2
     assert content["summary"]["all"]["trials"] == 10
     assert content["summary"]["Point"]["successes"] == sum(t.success for t in found[:5])
-    assert sorted(trials.read(out), key=lambda t: t.seed) == sorted(found, key=lambda t: t.seed)
+    assert trials.read(out) == sorted(found, key=lambda trial: (trial.task, trial.seed))
     assert "Point" in (said := trials.table(found)) and "OtherPoint" in said and "all" in said
 
 

@@ -1,4 +1,5 @@
-"""Interactive pictures, drawn in the browser: lines, flow fields, robots, trials.
+"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, TrialPlanner,
+EpisodePlayer.
 
 The `..._fallback` ones need only ipywidgets.
 """
@@ -10,7 +11,6 @@ _WHERE = {
     "FlowField": "flow_field",
     "EulerSteps": "euler_steps",
     "TrialPlanner": "trial_planner",
-    "RobotPlayer": "robot_player",
 }
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
 _FALLBACK["robot_player_fallback"] = "robot_fallback"
