@@ -19,13 +19,13 @@ def film(rows: dict, columns: int = 5):
 
     rows: {title: moments}, moments as `minipi0.robot.watch` returns them. Returns the figure.
     """
-    fig, axes = style.figure(len(rows), columns, size=(1.85, 2.0), squeeze=False)
+    fig, axes = style.figure(len(rows), columns, size=(1.5, 1.65), squeeze=False)
     for row, (title, moments) in zip(axes, rows.items(), strict=True):
         chosen = np.linspace(0, len(moments) - 1, columns).round().astype(int)
         for ax, k in zip(row, chosen, strict=True):
             picture(ax, moments[k].picture, moments[k].fan, moments[k].chosen)
-            ax.set_title(f"{k / 10:.1f} s", fontsize=9)
-        row[0].set_title(f"{title}\n0.0 s", fontsize=9)
+            ax.set_title(f"{k / 10:.1f} s", fontsize=9, loc="left")
+        row[0].set_title(f"{title}\n0.0 s", fontsize=9, loc="left")
     return fig
 
 
