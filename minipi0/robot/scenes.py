@@ -4,11 +4,11 @@ import gymnasium
 
 from minipi0.robot.policy import Policy
 from minipi0.robot.recipes import CARRIED
-from minipi0.robot.wall import PROMPTS
+from minipi0.robot.wall import EXECUTE, PROMPTS
 from minipi0.robot.watch import Scene
 
 WORDS = [said[0] for said in PROMPTS.values()]  # no word about the side; left; right
-TEN_STEPS = dict(instruction=WORDS[0], policy="flow matching", steps=10, execute=8)
+TEN_STEPS = dict(instruction=WORDS[0], policy="flow matching", steps=10, execute=EXECUTE)
 ONE_STEP = TEN_STEPS | {"steps": 1}
 REGRESSION = TEN_STEPS | {"policy": "regression"}
 
@@ -23,5 +23,7 @@ def wall(policies: dict | None = None, instructions: list[str] = WORDS) -> dict[
     """{"the wall": Scene} with the carried policies, or with others: {name: policy}."""
     names = {"flow matching": "wall", "regression": "wall_regression"}
     if policies is None:
-        policies = {n: Policy.from_pretrained(CARRIED / f, execute=8) for n, f in names.items()}
+        policies = {
+            n: Policy.from_pretrained(CARRIED / f, execute=EXECUTE) for n, f in names.items()
+        }
     return {"the wall": Scene(make_wall, list(instructions), policies)}
