@@ -1,4 +1,7 @@
-"""Notebook 00's checks: right answers pass, each typical mistake is named, and the planted faults show."""
+"""Notebook 00's checks.
+
+Right answers pass, each typical mistake is named, and the planted faults show.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""The robot to play with: its traits, its page without a kernel and with one, recorded episodes, and all of it in JupyterLab."""
+"""The robot to play with.
+
+Its traits, its page without a kernel and with one, recorded episodes, and all of it in JupyterLab.
+"""
 
 import base64
 import io
@@ -49,7 +52,7 @@ def until(player, condition):
         assert player.news.wait_for(condition, 60)
 
 
-# ---- the Python side ------------------------------------------------------------------------------------------------
+# ---- the Python side -----------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -138,7 +141,7 @@ def _wait(condition):
         time.sleep(0.01)
 
 
-# ---- recorded episodes ------------------------------------------------------------------------------------------------
+# ---- recorded episodes ---------------------------------------------------------------------------
 def test_recordings_keep_what_was_seen(recorded):
     first, second = recorded
     moments = watch(scenes(), Settings("a dot", "go ahead", "flow", seed=3))
@@ -164,15 +167,21 @@ def test_the_carried_recordings_are_small_and_whole():
         assert one.fans and one.line.split()[0] in ("Success", "No")
 
 
-# ---- in the browser ----------------------------------------------------------------------------------------------------
-MODEL_JS = """window.mount = async (esm, css, state, videos) => { // a model with a kernel, if one is made to answer
+# ---- in the browser ------------------------------------------------------------------------------
+MODEL_JS = """window.mount = async (esm, css, state, videos) => {
+  // a model with a kernel, if one is made to answer
   const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
   state.recorded.forEach((one, i) => { one.video = bytes(videos[i]); });
-  const heard = {}, fire = (event, ...args) => { for (const f of [...(heard[event] || [])]) f(...args); };
+  const heard = {};
+  const fire = (event, ...args) => { for (const f of [...(heard[event] || [])]) f(...args); };
   window.sent = [];
-  window.model = { get: (name) => state[name], save_changes() {}, send: (content) => sent.push(content),
-    set(name, value) { if (state[name] !== value) { state[name] = value; fire("change:" + name); fire("change"); } },
-    on(event, f) { (heard[event] ||= []).push(f); }, off(event, f) { heard[event] = heard[event].filter((g) => g !== f); },
+  window.model = {
+    get: (name) => state[name], save_changes() {}, send: (content) => sent.push(content),
+    set(name, value) {
+      if (state[name] !== value) { state[name] = value; fire("change:" + name); fire("change"); }
+    },
+    on(event, f) { (heard[event] ||= []).push(f); },
+    off(event, f) { heard[event] = heard[event].filter((g) => g !== f); },
     listeners: () => Object.values(heard).flat().length };
   window.kernel = (content, jpeg) => fire("msg:custom", content, jpeg ? [bytes(jpeg)] : []);
   document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
@@ -302,7 +311,7 @@ def test_it_fits_a_narrow_page(player):
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
-# ---- in JupyterLab ---------------------------------------------------------------------------------------------------
+# ---- in JupyterLab -------------------------------------------------------------------------------
 @needs_chromium
 def test_in_jupyterlab_the_kernel_streams_an_episode_to_the_page(lab):  # noqa: F811
     url, root = lab
@@ -323,7 +332,8 @@ def test_in_jupyterlab_the_kernel_streams_an_episode_to_the_page(lab):  # noqa: 
         page.goto(f"{url}/lab/tree/player.ipynb")
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         page.wait_for_function(
-            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+            " === 'idle'"
         )
         page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
         line = page.locator(".m0-line")

@@ -1,4 +1,4 @@
-"""Checks of notebook 00's exercises: how often a policy thinks, where a chunk leads, two bug hunts."""
+"""Checks of notebook 00's exercises: how often a policy thinks, where a chunk leads, bug hunts."""
 
 import numpy as np
 import torch
@@ -18,7 +18,10 @@ SUSPECTS = {"A": "gripper", "B": "words"}
 
 
 class Suspect:
-    """A policy with one planted fault; for `watch` and RobotPlayer it is a policy like any other."""
+    """A policy with one planted fault.
+
+    For `watch` and RobotPlayer it is a policy like any other.
+    """
 
     def __init__(self, policy, name: str):
         self.__dict__.update(policy=policy.another(), name=name)
@@ -107,9 +110,13 @@ def _fault(answer, name: str, hints: dict) -> str | None:
 def suspect_a(answer):
     """The puck falls at once: the gripper's sign."""
     hints = {
-        "statistics": "then the speed would be wrong too. Compare the path of the hand with a healthy one.",
+        "statistics": (
+            "then the speed would be wrong too. Compare the path of the hand with a healthy one."
+        ),
         "order": "then the hand would set out with the end of the chunk. Where does it go first?",
-        "stale": "then the path would change only after a delay. The fault shows in the first picture.",
+        "stale": (
+            "then the path would change only after a delay. The fault shows in the first picture."
+        ),
         "words": "the hand goes around the wall as it should. What becomes of the puck?",
     }
     return _fault(answer, "A", hints)

@@ -1,4 +1,7 @@
-"""Notebook 00's pictures: a contact sheet of an episode, the fan of sampled chunks, success beside success."""
+"""Notebook 00's pictures.
+
+A contact sheet of an episode, the fan of sampled chunks, success beside success.
+"""
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter

@@ -32,5 +32,6 @@ def __getattr__(name: str):
         if fallback in _FALLBACK:
             hint = f"minipi0.widgets.{fallback}() does with ipywidgets alone"
         raise ImportError(
-            f"{name} needs the package anywidget (pip install anywidget, then reload the page); {hint}"
+            f"{name} needs the package anywidget "
+            f"(pip install anywidget, then reload the page); {hint}"
         ) from error

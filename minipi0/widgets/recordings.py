@@ -1,4 +1,6 @@
-"""Recorded episodes, for pages without a kernel and machines without OpenGL: a small video each, and what goes with it.
+"""Recorded episodes, for pages without a kernel and machines without OpenGL.
+
+Each is a small video, and what goes with it:
 
     recorded/NAME.webm   the reader's pictures, 10 a second
     recorded/NAME.json   {"title", "line", "frames", "fans": [{"frame", "fan", "chosen"}, …]}
@@ -23,8 +25,10 @@ FOLDER = Path(__file__).parent / "recorded"
 
 @dataclass(frozen=True)
 class Recording:
-    """title: what was played. line: how it ended. frames: how many pictures. fans: as in the file, each from its frame on.
+    """A recorded episode.
 
+    title: what was played. line: how it ended. frames: how many pictures.
+    fans: as in the file, each from its frame on.
     video: a WebM file's bytes.
     """
 
@@ -66,7 +70,10 @@ def load(folder: Path = FOLDER) -> list[Recording]:
 
 
 def save(path: Path, title: str, moments: list[Moment], quality: int = 44) -> None:
-    """Write an episode as path.webm and path.json. quality: VP9's constant rate factor, lower is better and larger."""
+    """Write an episode as path.webm and path.json.
+
+    quality: VP9's constant rate factor, lower is better and larger.
+    """
     fans, last = [], None
     for moment in moments:
         if len(moment.chosen) and moment.chosen is not last:

@@ -1,4 +1,7 @@
-"""RobotPlayer where anywidget's front end is missing: plain ipywidgets, the fan drawn by the kernel."""
+"""RobotPlayer where anywidget's front end is missing.
+
+Plain ipywidgets, the fan drawn by the kernel.
+"""
 
 import io
 
