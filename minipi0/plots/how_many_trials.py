@@ -253,7 +253,7 @@ def hand_paths(panels: dict, centre, half):
         ax.add_patch(Rectangle(corner, 2 * half[0], 2 * half[1], **style.OBSTACLE))
         for path, fine in zip(paths, outcomes, strict=True):
             ax.plot(*path.T, color=style.FLOW if fine else style.REGRESSION, lw=1, alpha=0.75)
-        ax.set(xlim=(-0.26, 0.26), aspect="equal", xlabel="m", xticks=(-0.2, 0, 0.2))
+        ax.set(xlim=(-0.3, 0.3), aspect="equal", xlabel="m", xticks=(-0.2, 0, 0.2))
         ax.set_title(f"{title}\n{sum(outcomes)} of {len(outcomes)} succeed", fontsize=9)
     axes[0, 0].set_ylabel("m ahead")
     return fig

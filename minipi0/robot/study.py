@@ -24,6 +24,7 @@ from minipi0.evaluate import spread
 from minipi0.robot import recipes, trials
 from minipi0.robot.policy import Policy
 from minipi0.robot.rollout import Trial, rollout
+from minipi0.robot.tasks import TASKS
 
 RESULTS = Path(__file__).parent / "results" / "how_many_trials.json"
 SEED = 11  # of the scenes: 1,100,000 … 1,100,099, which no demonstration has
@@ -82,7 +83,23 @@ def conditions() -> dict[str, Condition]:
             f"delay {d}, real-time": Condition("wall", {"delay": d, "real_time": True})
             for d in (4, 8, 0)
         },
+        "short runway": Condition("wall", _near({}), paths=20),
+        "short runway, execute 1": Condition("wall", _near({"execute": 1}), paths=20),
+        "short runway, ensemble": Condition(
+            "wall", _near({"execute": 1, "ensemble": 0.01}), paths=20
+        ),
+        **{
+            f"tasks, {n} step{'s' if n > 1 else ''}": Condition(
+                "tasks", {"steps": n, "execute": 3}, tuple(TASKS)
+            )
+            for n in (10, 1, 2, 5, 20)
+        },
     }
+
+
+def _near(options: dict) -> dict:
+    """The same, from closer to the wall than any demonstration began."""
+    return options | {"environment": {"runway": 0.08}}
 
 
 def measure(name: str, condition: Condition, count: int, workers: int = 1) -> list[Trial]:
@@ -168,7 +185,8 @@ def _unpack(entry: dict) -> list[Trial]:
 def _pack(name: str, entry: dict) -> None:
     """A line for every condition: small, and a change of one shows as one."""
     everything = _packed() | {name: entry}
-    ordered = [n for n in conditions() if n in everything]
+    known = [n for n in conditions() if n in everything]
+    ordered = [*known, *(n for n in everything if n not in known)]
     lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(everything[n])}" for n in ordered)
     head = {"command": "python -m minipi0.robot.study", "columns": COLUMNS}
     text = json.dumps(head)[:-1] + ', "conditions": {\n' + lines + "\n}}\n"
