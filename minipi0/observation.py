@@ -1,4 +1,7 @@
-"""What a robot sees, reads and feels, as the tensors that a model takes. Knows no model and no data set."""
+"""What a robot sees, reads and feels, as the tensors that a model takes.
+
+Axes: B batch, C cameras, H and W pixels, L tokens, S state dims.
+"""
 
 from dataclasses import dataclass, fields
 
@@ -8,9 +11,12 @@ from torch import Tensor
 
 @dataclass
 class Observation:
-    """What the robot sees, reads and feels. In a batch:
+    """What the robot sees, reads and feels. All fields have the batch as their first axis.
 
-    images (B, C, 3, H, W) in [-1, 1], image_mask (B, C), tokens (B, L), token_mask (B, L), state (B, S), masks True where real.
+    images: float[B, C, 3, H, W], in [-1, 1], black being -1.
+    image_mask: bool[B, C], False where there is no camera.
+    tokens: int[B, L]; token_mask: bool[B, L], False for padding.
+    state: float[B, S], normalised.
     """
 
     images: Tensor
@@ -20,21 +26,18 @@ class Observation:
     state: Tensor
 
     def to(self, *args, **kwargs) -> "Observation":
-        """Every tensor moved as by Tensor.to (give a device; a dtype would also hit the integer tokens)."""
-        return Observation(
-            *(getattr(self, field.name).to(*args, **kwargs) for field in fields(self))
-        )
+        """Every tensor moved as by Tensor.to. Give a device; a dtype would hit the tokens too."""
+        return self._each(lambda x: x.to(*args, **kwargs))
 
     def __getitem__(self, index) -> "Observation":
         """The same items of every tensor's first axis."""
-        return Observation(*(getattr(self, field.name)[index] for field in fields(self)))
+        return self._each(lambda x: x[index])
 
     @staticmethod
     def stack(items: list["Observation"]) -> "Observation":
         """A batch from unbatched observations."""
-        return Observation(
-            *(
-                torch.stack([getattr(item, field.name) for item in items])
-                for field in fields(Observation)
-            )
-        )
+        names = [field.name for field in fields(Observation)]
+        return Observation(*(torch.stack([getattr(o, name) for o in items]) for name in names))
+
+    def _each(self, change) -> "Observation":
+        return Observation(*(change(getattr(self, field.name)) for field in fields(self)))

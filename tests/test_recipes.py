@@ -1,4 +1,4 @@
-"""The carried checkpoints came from the recipes that stand in the code, and are made by one call."""
+"""The carried checkpoints came from the recipes in the code, and are made by one call."""
 
 import importlib.util
 import json

@@ -120,7 +120,7 @@ class Checkpoint:
         return statistics.beside(self.folder)
 
     def about(self) -> dict | None:
-        """What the weights were trained on (cameras, names, …), as `save` noted or LeRobot wrote it."""
+        """What the weights were trained on: cameras, names, …, as `save` or LeRobot wrote it."""
         return self.written.get("about") or about_module.of_lerobot(self.folder)
 
     def _config_json(self, sizes_in) -> dict:

@@ -228,12 +228,15 @@ def curves(lines: dict, xlabel: str, title: str = ""):
     lines: {name: {value of the option: bools, one per trial}}. Returns the figure.
     """
     fig, ax = style.figure(size=(5.6, 3.2))
-    for name, points in lines.items():
+    values = sorted({value for points in lines.values() for value in points})
+    for i, (name, points) in enumerate(lines.items()):
         found = [success_interval(sum(h), len(h), "exact") for h in points.values()]
         rate, low, high = np.array(found).T
         error = [rate - low, high - rate]
         colour = colour_of(name)
-        ax.errorbar(list(points), rate, error, fmt="o-", color=colour, capsize=3, label=name)
+        x = np.array(list(points)) + 0.012 * i * max(values)  # intervals side by side
+        ax.errorbar(x, rate, error, fmt="o-", color=colour, capsize=3, label=name)
+    ax.set(xticks=values)
     ax.set(xlabel=xlabel, ylabel="success rate", ylim=(-0.02, 1.02), title=title)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if len(lines) > 1:
@@ -253,7 +256,7 @@ def hand_paths(panels: dict, centre, half):
         ax.add_patch(Rectangle(corner, 2 * half[0], 2 * half[1], **style.OBSTACLE))
         for path, fine in zip(paths, outcomes, strict=True):
             ax.plot(*path.T, color=style.FLOW if fine else style.REGRESSION, lw=1, alpha=0.75)
-        ax.set(xlim=(-0.26, 0.26), aspect="equal", xlabel="m", xticks=(-0.2, 0, 0.2))
+        ax.set(xlim=(-0.3, 0.3), aspect="equal", xlabel="m", xticks=(-0.2, 0, 0.2))
         ax.set_title(f"{title}\n{sum(outcomes)} of {len(outcomes)} succeed", fontsize=9)
     axes[0, 0].set_ylabel("m ahead")
     return fig
@@ -263,15 +266,18 @@ def against_success(panels: dict, rates, intervals, steps):
     """Checkpoints of a training: success over each measure.
 
     panels: {xlabel: values [C]}. rates: [C]. intervals: (low [C], high [C]). steps: [C], of
-    training, written beside the dots. Returns the figure.
+    training, in this order; written beside the first, the lowest and the last. Returns the figure.
     """
     fig, axes = style.figure(1, len(panels), size=(4.2, 3.4), sharey=True, squeeze=False)
     error = [np.subtract(rates, intervals[0]), np.subtract(intervals[1], rates)]
     for ax, (xlabel, values) in zip(axes[0], panels.items(), strict=True):
         ax.errorbar(values, rates, error, fmt="o", color=style.FLOW, ecolor=style.NOISE, capsize=2)
-        for x, y, step in zip(values, rates, steps, strict=True):
-            ax.annotate(f"{step:,}", (x, y), (5, -10), textcoords="offset points", fontsize=8)
+        ax.plot(values, rates, color=style.FLOW, lw=1, alpha=0.4)
+        for i in (0, int(np.argmin(values)), len(steps) - 1):
+            text = f"{steps[i]:,} steps"
+            place = dict(textcoords="offset points", ha="center", fontsize=8.5)
+            ax.annotate(text, (values[i], rates[i]), (0, 26), **place)
         ax.set(xlabel=xlabel)
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0, 0].set(ylabel="success rate", ylim=(-0.02, 1.02))
+    axes[0, 0].set(ylabel="success rate", ylim=(0.5, 1.02))
     return fig

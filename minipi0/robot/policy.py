@@ -151,10 +151,9 @@ class Policy:
     def warm_up(self) -> None:
         """Run once on a black picture: what is compiled or allocated at first use is then there."""
         black = np.zeros((self.config.vision.image_size,) * 2 + (3,), np.uint8)
+        seen = {camera: black for camera in self.cameras if camera}
         middle = self.normaliser["state"].to_robot(torch.zeros(self.state_dim))
-        self.chunk(
-            {camera: black for camera in self.cameras if camera} | {"state": middle, "prompt": "go"}
-        )
+        self.chunk(seen | {"state": middle, "prompt": "go"})
 
     def another(self) -> "Policy":
         """The same model, with a queue of its own: for another robot."""
@@ -166,16 +165,9 @@ class Policy:
         """What a robot may want to know, as plain values."""
         names = ("state_names", "action_names", "fps")
         known = {name: self.about[name] for name in names if name in self.about}
-        known |= {
-            "cameras": self.cameras,
-            "state_dim": self.state_dim,
-            "action_dim": self.action_dim,
-        }
-        return known | {
-            "horizon": self.config.horizon,
-            "execute": self.execute,
-            "steps": self.steps,
-        }
+        own = ("cameras", "state_dim", "action_dim", "execute", "steps")
+        known |= {name: getattr(self, name) for name in own}
+        return known | {"horizon": self.config.horizon}
 
     # ---- observation in ------------------------------------------------------------------------
 

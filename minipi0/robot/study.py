@@ -15,15 +15,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from minipi0 import data
 from minipi0.baselines import GaussianRegression, Regression, residuals
 from minipi0.checkpoint import write_atomically
 from minipi0.data.sources import cache_folder
 from minipi0.evaluate import spread
+from minipi0.pi0 import Pi0
 from minipi0.robot import recipes, trials
 from minipi0.robot.policy import Policy
 from minipi0.robot.rollout import Trial, rollout
+from minipi0.robot.tasks import TASKS
 
 RESULTS = Path(__file__).parent / "results" / "how_many_trials.json"
 SEED = 11  # of the scenes: 1,100,000 … 1,100,099, which no demonstration has
@@ -35,13 +38,15 @@ class Condition:
     """A carried checkpoint and one way to use it.
 
     checkpoint: its folder's name. options: of `trials.Setting`. gaussian: noise of the residuals'
-    covariance around a regression. paths: of how many trials the hand's path is kept.
+    covariance around a regression. mean_of: execute the mean of so many sampled chunks. paths: of
+    how many trials the hand's path is kept.
     """
 
     checkpoint: str
     options: dict
     tasks: tuple[str, ...] = ("Wall",)
     gaussian: bool = False
+    mean_of: int = 1
     paths: int = 0
 
     @property
@@ -51,6 +56,8 @@ class Condition:
     def setting(self) -> trials.Setting:
         if self.gaussian:
             return GaussianSetting(str(with_noise(self.folder)), **self.options)
+        if self.mean_of > 1:
+            return MeanSetting(str(self.folder), **self.options, mean_of=self.mean_of)
         return trials.Setting(str(self.folder), **self.options)
 
     def weights(self) -> str:
@@ -66,6 +73,35 @@ class GaussianSetting(trials.Setting):
         return Policy(model, steps=self.steps, execute=self.execute)
 
 
+@dataclass(frozen=True)
+class MeanSetting(trials.Setting):
+    """A flow whose samples are averaged."""
+
+    mean_of: int = 16
+
+    def policy(self) -> Policy:
+        model = MeanChunk(Pi0.from_pretrained(self.checkpoint), self.mean_of)
+        return Policy(model, steps=self.steps, execute=self.execute)
+
+
+class MeanChunk(torch.nn.Module):
+    """A model whose chunk is the mean of n chunks of another one, sampled for one observation."""
+
+    def __init__(self, model: Pi0, n: int):
+        super().__init__()
+        self.model, self.n = model, n
+        self.config, self.stats, self.about = model.config, model.stats, model.about
+
+    def sample_actions(self, observation, noise: torch.Tensor, steps: int) -> torch.Tensor:
+        """The mean chunk, [1, H, D]. noise: [1, H, D], that of the first; it fixes the others'."""
+        source = hashlib.sha256(noise.numpy().tobytes()).digest()[:8]
+        generator = torch.Generator().manual_seed(int.from_bytes(source) >> 1)
+        others = torch.randn(self.n - 1, *noise.shape[1:], generator=generator)
+        seen = observation[torch.zeros(self.n, dtype=torch.long)]
+        chunks = self.model.sample_actions(seen, noise=torch.cat([noise, others]), steps=steps)
+        return chunks.mean(0, keepdim=True)
+
+
 def conditions() -> dict[str, Condition]:
     """Every condition by its name, the most wanted first."""
     one = {"steps": 1}
@@ -76,13 +112,30 @@ def conditions() -> dict[str, Condition]:
         "regression + noise": Condition("wall_regression", one, gaussian=True, paths=20),
         **{f"flow, {n} steps": Condition("wall", {"steps": n}) for n in (2, 5, 20)},
         "ensemble": Condition("wall", {"execute": 1, "ensemble": 0.01}, paths=20),
+        "mean of 16 chunks": Condition("wall", {"steps": 10}, mean_of=16, paths=20),
         **{f"execute {k}": Condition("wall", {"execute": k}) for k in (1, 4, 16)},
         **{f"delay {d}": Condition("wall", {"delay": d}) for d in (4, 8)},
         **{
             f"delay {d}, real-time": Condition("wall", {"delay": d, "real_time": True})
             for d in (4, 8, 0)
         },
+        "short runway": Condition("wall", _near({}), paths=20),
+        "short runway, execute 1": Condition("wall", _near({"execute": 1}), paths=20),
+        "short runway, ensemble": Condition(
+            "wall", _near({"execute": 1, "ensemble": 0.01}), paths=20
+        ),
+        **{
+            f"tasks, {n} step{'s' if n > 1 else ''}": Condition(
+                "tasks", {"steps": n, "execute": 3}, tuple(TASKS)
+            )
+            for n in (10, 1, 2, 5, 20)
+        },
     }
+
+
+def _near(options: dict) -> dict:
+    """The same, from closer to the wall than any demonstration began."""
+    return options | {"environment": {"runway": 0.08}}
 
 
 def measure(name: str, condition: Condition, count: int, workers: int = 1) -> list[Trial]:
@@ -168,7 +221,8 @@ def _unpack(entry: dict) -> list[Trial]:
 def _pack(name: str, entry: dict) -> None:
     """A line for every condition: small, and a change of one shows as one."""
     everything = _packed() | {name: entry}
-    ordered = [n for n in conditions() if n in everything]
+    known = [n for n in conditions() if n in everything]
+    ordered = [*known, *(n for n in everything if n not in known)]
     lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(everything[n])}" for n in ordered)
     head = {"command": "python -m minipi0.robot.study", "columns": COLUMNS}
     text = json.dumps(head)[:-1] + ', "conditions": {\n' + lines + "\n}}\n"
