@@ -58,7 +58,8 @@ def test_what_is_measured_is_not_measured_again(some, tmp_path, monkeypatch):
 def test_every_condition_is_one_change():
     found = study.conditions()
     assert list(found)[0] == "flow, 10 steps"
-    assert len({(c.checkpoint, c.gaussian, c.mean_of, str(c.options)) for c in found.values()}) == len(found)
+    kinds = {(c.checkpoint, c.gaussian, c.mean_of, str(c.options)) for c in found.values()}
+    assert len(kinds) == len(found)
 
 
 def test_an_unknown_word_is_refused(capsys):
