@@ -1,5 +1,4 @@
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, TrialPlanner,
-EpisodePlayer.
+"""Interactive pictures, drawn in the browser: lines, flow fields, robots, trials.
 
 The `..._fallback` ones need only ipywidgets.
 """
@@ -11,6 +10,7 @@ _WHERE = {
     "FlowField": "flow_field",
     "EulerSteps": "euler_steps",
     "TrialPlanner": "trial_planner",
+    "RobotPlayer": "robot_player",
 }
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
 _FALLBACK["robot_player_fallback"] = "robot_fallback"
