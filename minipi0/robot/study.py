@@ -1,6 +1,6 @@
 """The trials behind notebook 11: one command measures what is missing.
 
-    python -m minipi0.robot.study [WORD …] [--trials 100] [--workers 1]
+    python -m minipi0.robot.study [WORD …] [--trials N] [--workers 1]
 
 A condition is a checkpoint and one way to use it. Every condition meets the same scenes, so any two
 can be compared in pairs. What is finished lies in the cache, trial by trial, and goes on after an
@@ -11,7 +11,7 @@ name holds one of them are measured. New weights begin anew: a trial belongs to 
 import argparse
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,14 +37,16 @@ COLUMNS = ("seed", "success", "touched", "side", "frames")
 class Condition:
     """A carried checkpoint and one way to use it.
 
-    checkpoint: its folder's name. options: of `trials.Setting`. gaussian: noise of the residuals'
-    covariance around a regression. mean_of: execute the mean of so many sampled chunks. paths: of
-    how many trials the hand's path is kept.
+    checkpoint: its folder's name. options: of `trials.Setting`. trials: of each task.
+    gaussian: add noise of its residuals' covariance to a regression.
+    mean_of: execute the mean of so many sampled chunks.
+    paths: of how many trials the hand's path is kept.
     """
 
     checkpoint: str
     options: dict
     tasks: tuple[str, ...] = ("Wall",)
+    trials: int = 100
     gaussian: bool = False
     mean_of: int = 1
     paths: int = 0
@@ -126,7 +128,7 @@ def conditions() -> dict[str, Condition]:
         ),
         **{
             f"tasks, {n} step{'s' if n > 1 else ''}": Condition(
-                "tasks", {"steps": n, "execute": 3}, tuple(TASKS)
+                "tasks", {"steps": n, "execute": 3}, tuple(TASKS), trials=50
             )
             for n in (10, 1, 2, 5, 20)
         },
@@ -138,7 +140,7 @@ def _near(options: dict) -> dict:
     return options | {"environment": {"runway": 0.08}}
 
 
-def measure(name: str, condition: Condition, count: int, workers: int = 1) -> list[Trial]:
+def measure(name: str, condition: Condition, workers: int = 1) -> list[Trial]:
     """The condition's trials: those of RESULTS and of the cache, and whatever is missing."""
     setting = condition.setting()
     options = setting.identity() | {"seed": SEED}
@@ -148,7 +150,9 @@ def measure(name: str, condition: Condition, count: int, workers: int = 1) -> li
     if not out.exists() and packed.get("options") == json.loads(json.dumps(options)):
         trials.write(out, setting, options, _unpack(packed))
     print(name, flush=True)
-    found = trials.run(setting, list(condition.tasks), count, SEED, out=out, workers=workers)
+    found = trials.run(
+        setting, list(condition.tasks), condition.trials, SEED, out=out, workers=workers
+    )
     entry = asdict(condition) | {"sha256": condition.weights(), "options": options}
     entry["trials"] = {}
     for t in found:
@@ -236,7 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m minipi0.robot.study", description=__doc__.splitlines()[0]
     )
     parser.add_argument("words", nargs="*", help="of the conditions' names; without, all")
-    parser.add_argument("--trials", type=int, default=100, help="of each task (%(default)s)")
+    parser.add_argument("--trials", type=int, help="of each task, other than planned")
     parser.add_argument("--workers", type=int, default=1, help="processes (%(default)s)")
     args = parser.parse_args(arguments)
     chosen = {
@@ -247,7 +251,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not chosen:
         parser.error(f"no condition's name holds {args.words}; there are {', '.join(conditions())}")
     for name, condition in chosen.items():
-        print(trials.table(measure(name, condition, args.trials, args.workers)), flush=True)
+        if args.trials:
+            condition = replace(condition, trials=args.trials)
+        print(trials.table(measure(name, condition, args.workers)), flush=True)
 
 
 if __name__ == "__main__":
