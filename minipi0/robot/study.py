@@ -37,7 +37,7 @@ COLUMNS = ("seed", "success", "touched", "side", "frames")
 class Condition:
     """A carried checkpoint and one way to use it.
 
-    checkpoint: its folder's name. options: of `trials.Setting`. trials: of each task.
+    checkpoint: its folder's name. options: of `trials.Setting`. count: of trials of each task.
     gaussian: add noise of its residuals' covariance to a regression.
     mean_of: execute the mean of so many sampled chunks.
     paths: of how many trials the hand's path is kept.
@@ -46,7 +46,7 @@ class Condition:
     checkpoint: str
     options: dict
     tasks: tuple[str, ...] = ("Wall",)
-    trials: int = 100
+    count: int = 100
     gaussian: bool = False
     mean_of: int = 1
     paths: int = 0
@@ -128,7 +128,7 @@ def conditions() -> dict[str, Condition]:
         ),
         **{
             f"tasks, {n} step{'s' if n > 1 else ''}": Condition(
-                "tasks", {"steps": n, "execute": 3}, tuple(TASKS), trials=50
+                "tasks", {"steps": n, "execute": 3}, tuple(TASKS), count=50
             )
             for n in (10, 1, 2, 5, 20)
         },
@@ -151,7 +151,7 @@ def measure(name: str, condition: Condition, workers: int = 1) -> list[Trial]:
         trials.write(out, setting, options, _unpack(packed))
     print(name, flush=True)
     found = trials.run(
-        setting, list(condition.tasks), condition.trials, SEED, out=out, workers=workers
+        setting, list(condition.tasks), condition.count, SEED, out=out, workers=workers
     )
     entry = asdict(condition) | {"sha256": condition.weights(), "options": options}
     entry["trials"] = {}
@@ -252,7 +252,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"no condition's name holds {args.words}; there are {', '.join(conditions())}")
     for name, condition in chosen.items():
         if args.trials:
-            condition = replace(condition, trials=args.trials)
+            condition = replace(condition, count=args.trials)
         print(trials.table(measure(name, condition, args.workers)), flush=True)
 
 
