@@ -1,4 +1,7 @@
-"""A robot that needs no simulator: a dot that moves in a picture, and policies for it. For tests of what shows robots."""
+"""A robot that needs no simulator: a dot that moves in a picture, and policies for it.
+
+For tests of what shows robots.
+"""
 
 import copy
 from types import SimpleNamespace
@@ -10,7 +13,10 @@ from minipi0.robot.watch import Scene
 
 
 class Dot(gymnasium.Env):
-    """The hand is a red dot on grey; success is to be more than 0.4 m ahead. The seed says where it starts."""
+    """The hand is a red dot on grey; success is to be more than 0.4 m ahead.
+
+    The seed says where it starts.
+    """
 
     max_steps = 12
     made = 0
@@ -72,8 +78,9 @@ class Ahead:
 
     def __call__(self, observation):
         self.told.append((observation["prompt"], self.steps))
+        actions = self.chunk(observation)[0, : self.execute]
         self.calls += 1
-        return self.chunk(observation)[0, : self.execute]
+        return actions
 
 
 class Broken(Ahead):

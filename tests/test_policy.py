@@ -351,3 +351,15 @@ def test_lerobots_configuration_is_read_into_the_same_words(tmp_path):
 def test_what_json_cannot_hold_is_refused(tmp_path):
     with pytest.raises(ValueError, match="about must hold plain values"):
         model().save_pretrained(tmp_path, about={"model": torch.zeros(1), "x": {1, 2}})
+
+
+def test_options_may_change_between_calls():
+    policy = Policy(model(), execute=2, real_time=True)
+    policy(observation())
+    policy.act(observation())
+    policy.act()
+    policy.execute, policy.steps = 4, 1
+    assert policy(observation()).shape == (4, 2)
+    assert policy.needs_observation
+    policy.act(observation())
+    assert not policy.needs_observation, "the queue keeps its length until the next reset"

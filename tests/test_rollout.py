@@ -1,5 +1,6 @@
 """Trials: exactly repeatable, none lost, the same side by side as one by one."""
 
+import importlib.util
 import json
 from dataclasses import replace
 
@@ -163,7 +164,7 @@ def test_the_file_holds_every_trial_and_what_it_depends_on(tmp_path, setting):
     assert content["options"]["execute"] == 2 and content["options"]["seed"] == 2
     assert content["summary"]["all"]["trials"] == 10
     assert content["summary"]["Point"]["successes"] == sum(t.success for t in found[:5])
-    assert sorted(trials.read(out), key=lambda t: t.seed) == sorted(found, key=lambda t: t.seed)
+    assert trials.read(out) == sorted(found, key=lambda trial: (trial.task, trial.seed))
     assert "Point" in (said := trials.table(found)) and "OtherPoint" in said and "all" in said
 
 
@@ -255,7 +256,8 @@ def test_the_command_line(tmp_path, setting, monkeypatch, capsys):
 
 def test_the_wall_in_the_simulator_gives_the_same_trial_again(tmp_path):
     """A trial does not depend on what the environment did before."""
-    pytest.importorskip("metaworld", reason="the simulator is not installed")
+    if importlib.util.find_spec("metaworld") is None:  # importing it would choose the renderer
+        pytest.skip("Meta-World is not installed")
     config = replace(CONFIG, state_dim=4, action_dim=4)
     stats = {name: torch.cat([values, values]) for name, values in STATS.items()}
     about = ABOUT | {"cameras": ["front", "hand"]}

@@ -1,7 +1,6 @@
 """Notebook 11's trials: kept small, read back as they were, and those of the carried weights."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -51,7 +50,7 @@ def test_what_is_measured_is_not_measured_again(some, tmp_path, monkeypatch):
     content = json.loads(study.RESULTS.read_text())
     content["conditions"]["execute 4"]["options"] = {"seed": study.SEED}
     study.RESULTS.write_text(json.dumps(content))
-    found = study.measure("execute 4", replace(study.conditions()["execute 4"], count=9))
+    found = study.measure("execute 4", study.conditions()["execute 4"], 9)
     assert found == some["execute 4"]
     assert study.load()["execute 4"] == some["execute 4"]
 
@@ -59,9 +58,8 @@ def test_what_is_measured_is_not_measured_again(some, tmp_path, monkeypatch):
 def test_every_condition_is_one_change():
     found = study.conditions()
     assert list(found)[0] == "flow, 10 steps"
-    assert len(
-        {(c.checkpoint, c.gaussian, c.mean_of, str(c.options)) for c in found.values()}
-    ) == len(found)
+    kinds = {(c.checkpoint, c.gaussian, c.mean_of, str(c.options)) for c in found.values()}
+    assert len(kinds) == len(found)
 
 
 def test_an_unknown_word_is_refused(capsys):

@@ -1,4 +1,7 @@
-"""The tasks on the table, told apart by words where the scene is one (skipped without Meta-World)."""
+"""The tasks on the table, told apart by words where the scene is one.
+
+Skipped without Meta-World.
+"""
 
 import importlib.util
 

@@ -1,4 +1,7 @@
-"""Episodes as a reader watches them: the fan, the words for what happened, and the thread that plays them."""
+"""Episodes as a reader watches them.
+
+The fan, the words for what happened, and the thread that plays them.
+"""
 
 import threading
 import time

@@ -1,4 +1,7 @@
-"""Episodes in a thread of their own: they play, pause and take single steps while the notebook stays free."""
+"""Episodes in a thread of their own.
+
+They play, pause and take single steps while the notebook stays free.
+"""
 
 import atexit
 import threading
@@ -12,10 +15,14 @@ ANEW = ("scene", "instruction", "policy", "seed")  # settings whose change begin
 
 
 class Live:
-    """Plays episodes in a thread. Its methods return at once; what comes of them arrives by the three functions given.
+    """Plays episodes in a thread.
 
-    show: called with a Moment. fail: called with a sentence when something went wrong. stop: called when it no longer
-    plays: the episode is over, something went wrong, or another Live began to play (only one plays at a time).
+    Its methods return at once; what comes of them arrives by the three functions given.
+
+    show: called with a Moment.
+    fail: called with a sentence when something went wrong.
+    stop: called when it no longer plays: the episode is over, something went wrong, or another
+        Live began to play (only one plays at a time).
     size: pixels a side of the reader's picture.
     """
 
@@ -31,7 +38,7 @@ class Live:
         self._play, self._steps, self._fresh, self._closing = False, 0, False, False
         self._thread: threading.Thread | None = None
 
-    # ---- called from any thread -------------------------------------------------------------------------------------
+    # ---- called from any thread ------------------------------------------------------------------
 
     def play(self) -> None:
         """Go on until the episode is over, or begin anew if it is."""
@@ -54,7 +61,10 @@ class Live:
         self._tell(_fresh=True)
 
     def change(self, settings: Settings) -> None:
-        """Other settings. Those in ANEW begin the episode anew, the rest holds from the next chunk on."""
+        """Take other settings.
+
+        Those in ANEW begin the episode anew, the rest holds from the next chunk on.
+        """
         old = self.settings
         fresh = any(getattr(settings, name) != getattr(old, name) for name in ANEW)
         self._tell(settings=settings, _fresh=self._fresh or fresh)
@@ -78,7 +88,7 @@ class Live:
     def _wanted(self) -> bool:
         return self._closing or self._fresh or self._steps > 0 or self._play
 
-    # ---- the thread -------------------------------------------------------------------------------------------------
+    # ---- the thread ------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while True:

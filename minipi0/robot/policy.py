@@ -124,7 +124,9 @@ class Policy:
         if self.queue.wants:
             if observation is None:
                 raise ValueError("a new chunk is due: give an observation (see needs_observation)")
-            previous = self.last[:, self.execute :] if self.real_time and self.calls else None
+            previous = None
+            if self.real_time and self.last is not None:
+                previous = self.last[:, self.queue.execute :]
             seen = self.observe(observation)
             self.last = self._sample(seen, 1, previous)
             self.queue.add(self._to_robot(self.last, seen)[0])
@@ -210,7 +212,9 @@ class Policy:
             state = torch.as_tensor(np.asarray(given["state"], dtype=np.float32))
         except (TypeError, ValueError) as error:
             raise ValueError(f"the state cannot be read as numbers: {error}") from None
-        names = self.about.get("state_names") or [f"number {i}" for i in range(self.state_dim)]
+        names = self.about.get("state_names") or []
+        if len(names) != self.state_dim:
+            names = [f"number {i}" for i in range(self.state_dim)]
         if state.shape != (self.state_dim,):
             raise ValueError(
                 f"the state has shape {tuple(state.shape)}, expected ({self.state_dim},): {names}"

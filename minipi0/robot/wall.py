@@ -32,6 +32,8 @@ SIGN = {"left": LEFT, "right": RIGHT}
 HALF = np.array([0.08, 0.01, 0.08])  # half the wall's width, depth and height
 WALL = np.array([0.0, 0.75, HALF[2]])  # its centre
 GOAL = np.array([0.0, 0.88, 0.02])  # of the puck, on the table behind the wall; marked nowhere
+SHORT, LONG = 0.1, 0.3  # m, runways: with the long one a mean drifts to a side in time
+EXECUTE = 7  # actions of a chunk: with 4 even a mean decides in time, with 8 ten steps pass less
 NEAR = 0.07  # m: so close to the goal counts
 HEIGHT = 0.12  # of the hand while it carries; the puck hangs below it, lower than the wall
 GRIP = 0.045  # m, from the puck's centre up to the hand's
@@ -51,10 +53,10 @@ class Wall(Robot):
     """
 
     def __init__(
-        self, runway: float | tuple[float, float] = 0.12, side: str | None = None, **options
+        self, runway: float | tuple[float, float] = SHORT, side: str | None = None, **options
     ):
         low, high = np.broadcast_to(runway, 2)
-        if not 0.08 <= low <= high <= 0.3:
+        if not 0.08 <= low <= high <= LONG:
             raise ValueError(f"runway must lie between 0.08 and 0.3 m, not {runway}")
         if side not in PROMPTS:
             raise ValueError(f'side must be None, "left" or "right", not {side!r}')

@@ -1,7 +1,10 @@
-"""An episode as a reader watches it: a larger picture, what happened in words, and the fan of sampled chunks over it.
+"""An episode as a reader watches it.
 
-When the policy is asked for a chunk, more chunks are sampled for the same observation: the fan. It shows what else the
-policy might have done. Each chunk is drawn as the path that the hand would take if it followed the chunk exactly.
+A larger picture, what happened in words, and the fan of sampled chunks over it.
+
+When the policy is asked for a chunk, more chunks are sampled for the same observation: the fan.
+It shows what else the policy might have done. Each chunk is drawn as the path that the hand would
+take if it followed the chunk exactly.
 
 Axes: M sampled chunks, H action horizon, D action dims, k executed actions, S pixels a side.
 """
@@ -10,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import gymnasium
 import numpy as np
 
 from minipi0.robot.simulator import FPS
@@ -33,7 +37,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the reader chooses: where, what is said, who acts, from which start, with how many Euler steps and so on."""
+    """What the reader chooses.
+
+    Where, what is said, who acts, from which start, with how many Euler steps and so on.
+    """
 
     scene: str
     instruction: str
@@ -51,7 +58,8 @@ class Moment:
 
     picture: uint8[S, S, 3].
     frame, limit: actions taken so far, and at most.
-    fan: float[M, H + 1, 2], chosen: float[k + 1, 2], hand paths in the picture, column and row from 0 to 1.
+    fan: float[M, H + 1, 2], chosen: float[k + 1, 2], hand paths in the picture, column and row
+        from 0 to 1.
     info: the environment's. over: whether the episode has ended.
     """
 
@@ -89,7 +97,9 @@ def hand_path(hand: np.ndarray, chunk: np.ndarray) -> np.ndarray:
 
 
 class Runner:
-    """Carries out episodes action by action. Not for several threads: OpenGL binds it to the one that begins.
+    """Carries out episodes action by action.
+
+    Not for several threads: OpenGL binds it to the one that begins.
 
     scenes: {name: Scene}. size: pixels a side of the reader's picture.
     """
@@ -114,7 +124,10 @@ class Runner:
         return self._moment(info, False)
 
     def advance(self, settings: Settings) -> Moment:
-        """The moment after the next action. Steps, executed actions and fan are read when a new chunk is asked for."""
+        """The moment after the next action.
+
+        Steps, executed actions and fan are read when a new chunk is asked for.
+        """
         if not self._queue:
             self._ask(settings)
         _, _, terminated, truncated, info = self.env.step(self._queue.popleft())
@@ -143,6 +156,20 @@ class Runner:
         picture = self.env.render("front", self.size)
         limit = self.env.max_steps
         return Moment(picture, self._frame, limit, self._fan, self._chosen, dict(info), over)
+
+
+def trouble() -> str:
+    """Why no robot can be watched on this machine, as a sentence; "" where one can."""
+    import minipi0.robot  # noqa: F401 (registers the environments)
+
+    try:
+        env = gymnasium.make("minipi0/Wall-v0", pictures=False, disable_env_checker=True).unwrapped
+        env.reset(seed=0)
+        env.render()
+        env.close()
+    except (ImportError, RuntimeError) as error:
+        return str(error)
+    return ""
 
 
 def watch(scenes: dict[str, Scene], settings: Settings, size: int = 320) -> list[Moment]:

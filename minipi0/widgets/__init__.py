@@ -1,5 +1,4 @@
-"""Interactive pictures, drawn in the browser: StraightLine, FlowField, EulerSteps, TrialPlanner,
-EpisodePlayer.
+"""Interactive pictures, drawn in the browser: lines, flow fields, robots, trials.
 
 The `..._fallback` ones need only ipywidgets.
 """
@@ -11,8 +10,10 @@ _WHERE = {
     "FlowField": "flow_field",
     "EulerSteps": "euler_steps",
     "TrialPlanner": "trial_planner",
+    "RobotPlayer": "robot_player",
 }
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
+_FALLBACK["robot_player_fallback"] = "robot_fallback"
 _WHERE |= {"EpisodePlayer": "episode_player"}
 __all__ = [*_WHERE, *_FALLBACK]
 
@@ -31,5 +32,6 @@ def __getattr__(name: str):
         if fallback in _FALLBACK:
             hint = f"minipi0.widgets.{fallback}() does with ipywidgets alone"
         raise ImportError(
-            f"{name} needs the package anywidget (pip install anywidget, then reload the page); {hint}"
+            f"{name} needs the package anywidget "
+            f"(pip install anywidget, then reload the page); {hint}"
         ) from error

@@ -1,4 +1,6 @@
-"""Recorded episodes, for pages without a kernel and machines without OpenGL: a small video each, and what goes with it.
+"""Recorded episodes, for pages without a kernel and machines without OpenGL.
+
+Each is a small video, and what goes with it:
 
     recorded/NAME.webm   the reader's pictures, 10 a second
     recorded/NAME.json   {"title", "line", "frames", "fans": [{"frame", "fan", "chosen"}, …]}
@@ -16,15 +18,17 @@ import numpy as np
 
 from minipi0.checkpoint import write_atomically
 from minipi0.robot.simulator import FPS
-from minipi0.robot.watch import Moment
+from minipi0.robot.watch import Moment, Settings
 
 FOLDER = Path(__file__).parent / "recorded"
 
 
 @dataclass(frozen=True)
 class Recording:
-    """title: what was played. line: how it ended. frames: how many pictures. fans: as in the file, each from its frame on.
+    """A recorded episode.
 
+    title: what was played. line: how it ended. frames: how many pictures.
+    fans: as in the file, each from its frame on.
     video: a WebM file's bytes.
     """
 
@@ -38,6 +42,17 @@ class Recording:
         """Its frames, uint8[T, S, S, 3]."""
         with av.open(io.BytesIO(self.video)) as container:
             return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+    def moments(self) -> list[Moment]:
+        """The episode again, as `watch` returns it, but for what the environment told."""
+        fan, chosen, found = np.zeros((0, 1, 2)), np.zeros((0, 2)), []
+        asked = {one["frame"]: one for one in self.fans}
+        for frame, picture in enumerate(self.pictures()):
+            if frame in asked:
+                fan, chosen = (np.array(asked[frame][name]) / 1000 for name in ("fan", "chosen"))
+            over = frame == self.frames - 1
+            found.append(Moment(picture, frame, self.frames - 1, fan, chosen, {}, over))
+        return found
 
     def for_browser(self) -> dict:
         """As the page gets it."""
@@ -55,7 +70,10 @@ def load(folder: Path = FOLDER) -> list[Recording]:
 
 
 def save(path: Path, title: str, moments: list[Moment], quality: int = 44) -> None:
-    """Write an episode as path.webm and path.json. quality: VP9's constant rate factor, lower is better and larger."""
+    """Write an episode as path.webm and path.json.
+
+    quality: VP9's constant rate factor, lower is better and larger.
+    """
     fans, last = [], None
     for moment in moments:
         if len(moment.chosen) and moment.chosen is not last:
@@ -87,3 +105,28 @@ def _encode(pictures: np.ndarray, quality: int) -> bytes:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return file.getvalue()
+
+
+def main() -> None:
+    """Record what is carried, anew:  python -m minipi0.widgets.recordings"""
+    from minipi0.robot.scenes import ONE_STEP, REGRESSION, TEN_STEPS, wall
+    from minipi0.robot.wall import PROMPTS
+    from minipi0.robot.watch import watch
+
+    words = {side: said[0] for side, said in PROMPTS.items()}
+    wanted = {
+        "ten Euler steps": TEN_STEPS,
+        "one Euler step": ONE_STEP,
+        "regression": REGRESSION,
+        "ten Euler steps, told “left”": TEN_STEPS | {"instruction": words["left"]},
+        "ten Euler steps, told “right”": TEN_STEPS | {"instruction": words["right"]},
+    }
+    FOLDER.mkdir(exist_ok=True)
+    for number, (title, settings) in enumerate(wanted.items(), 1):
+        moments = watch(wall(), Settings("the wall", **settings))
+        save(FOLDER / f"wall_{number}", title, moments)
+        print(f"{title}: {moments[-1].line}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,7 @@
-"""A robot to play with: it acts in the kernel, its pictures are streamed to the page (notebook 00)."""
+"""A robot to play with (notebook 00).
+
+It acts in the kernel, its pictures are streamed to the page.
+"""
 
 import io
 
@@ -16,14 +19,19 @@ FAN = 16  # sampled chunks
 
 
 class RobotPlayer(Canvas):
-    """Choose or type an instruction, a start, a policy; watch the arm act, with the fan of chunks that it might have taken.
+    """Choose or type an instruction, a start, a policy, and watch the arm act.
 
-    `w = RobotPlayer({"the wall": Scene(make, instructions, policies)})`; then e.g. `w.steps = 1; w.playing = True`.
-    Episodes run in a thread of the kernel, one at a time; `w.results` lists those that came to an end. Where no kernel
-    answers, or nothing can be rendered, recorded episodes are played.
+    Over its picture lies the fan of chunks that it might have taken.
 
-    Traits, to read and to set: scene, instruction (any words), policy, seed, steps (Euler steps: 1, 2, 5, 10, 20),
-    execute (actions of a chunk that are carried out before the next is asked for), speed (1: real time), fan, playing.
+    `w = RobotPlayer({"the wall": Scene(make, instructions, policies)})`; then e.g.
+    `w.steps = 1; w.playing = True`. Episodes run in a thread of the kernel, one at a time;
+    `w.results` lists those that came to an end. Where no kernel answers, or nothing can be
+    rendered, recorded episodes are played.
+
+    Traits, to read and to set: scene, instruction (any words), policy, seed, steps (Euler steps:
+    1, 2, 5, 10, 20), execute (actions of a chunk that are carried out before the next is asked
+    for), speed (1: real time), fan, playing.
+
     Raises traitlets.TraitError for other values, ValueError when there is no scene.
     """
 
@@ -71,7 +79,7 @@ class RobotPlayer(Canvas):
         if self.playing:
             self._live.play()
 
-    # ---- from Python ----------------------------------------------------------------------------------------------
+    # ---- from Python -----------------------------------------------------------------------------
 
     def step(self) -> None:
         """Carry out one action, then pause."""
@@ -103,7 +111,7 @@ class RobotPlayer(Canvas):
             raise traitlets.TraitError("an instruction is 1 to 200 printable characters")
         return words
 
-    # ---- between the page and the thread --------------------------------------------------------------------------
+    # ---- between the page and the thread ---------------------------------------------------------
 
     def _settings(self) -> Settings:
         chosen = {name: getattr(self, name) for name in CHOICES if name != "fan"}
