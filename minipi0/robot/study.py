@@ -106,26 +106,22 @@ class MeanChunk(torch.nn.Module):
 
 def conditions() -> dict[str, Condition]:
     """Every condition by its name, the most wanted first."""
-    one = {"steps": 1}
+    one, every = {"steps": 1}, {"execute": 1}
+    ensemble = every | {"ensemble": 0.01}
     return {
-        "flow, 10 steps": Condition("wall", {"steps": 10}, paths=20),
-        "flow, 1 step": Condition("wall", one, paths=20),
-        "regression": Condition("wall_regression", one, paths=20),
-        "regression + noise": Condition("wall_regression", one, gaussian=True, paths=20),
-        **{f"flow, {n} steps": Condition("wall", {"steps": n}) for n in (2, 5, 20)},
-        "ensemble": Condition("wall", {"execute": 1, "ensemble": 0.01}, paths=20),
-        "mean of 16 chunks": Condition("wall", {"steps": 10}, mean_of=16, paths=20),
-        **{f"execute {k}": Condition("wall", {"execute": k}) for k in (1, 4, 16)},
-        **{f"delay {d}": Condition("wall", {"delay": d}) for d in (4, 8)},
-        **{
-            f"delay {d}, real-time": Condition("wall", {"delay": d, "real_time": True})
-            for d in (4, 8, 0)
-        },
-        "short runway": Condition("wall", _near({}), paths=20),
-        "short runway, execute 1": Condition("wall", _near({"execute": 1}), paths=20),
-        "short runway, ensemble": Condition(
-            "wall", _near({"execute": 1, "ensemble": 0.01}), paths=20
-        ),
+        "flow, 10 steps": _wall({"steps": 10}, paths=20),
+        "flow, 1 step": _wall(one, paths=20),
+        "regression": _wall(one, "wall_regression", paths=20),
+        "regression + noise": _wall(one, "wall_regression", gaussian=True, paths=20),
+        **{f"flow, {n} steps": _wall({"steps": n}) for n in (2, 5, 20)},
+        "ensemble": _wall(ensemble, paths=20),
+        "mean of 16 chunks": _wall({"steps": 10}, mean_of=16, paths=20),
+        **{f"execute {k}": _wall({"execute": k}) for k in (1, 4, 16)},
+        **{f"delay {d}": _wall({"delay": d}) for d in (4, 8)},
+        **{f"delay {d}, real-time": _wall({"delay": d, "real_time": True}) for d in (4, 8, 0)},
+        "short runway": _wall({}, runway=0.08, paths=20),
+        "short runway, execute 1": _wall(every, runway=0.08, paths=20),
+        "short runway, ensemble": _wall(ensemble, runway=0.08, paths=20),
         **{
             f"tasks, {n} step{'s' if n > 1 else ''}": Condition(
                 "tasks", {"steps": n, "execute": 3}, tuple(TASKS), count=50
@@ -135,9 +131,9 @@ def conditions() -> dict[str, Condition]:
     }
 
 
-def _near(options: dict) -> dict:
-    """The same, from closer to the wall than any demonstration began."""
-    return options | {"environment": {"runway": 0.08}}
+def _wall(options: dict, checkpoint: str = "wall", runway: float = 0.12, **more) -> Condition:
+    """A condition at the wall; 8 of 16 actions are executed unless `options` say otherwise."""
+    return Condition(checkpoint, options | {"environment": {"runway": runway}}, **more)
 
 
 def measure(name: str, condition: Condition, workers: int = 1) -> list[Trial]:
