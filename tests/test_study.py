@@ -1,6 +1,7 @@
 """Notebook 11's trials: kept small, read back as they were, and those of the carried weights."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_what_is_measured_is_not_measured_again(some, tmp_path, monkeypatch):
     content = json.loads(study.RESULTS.read_text())
     content["conditions"]["execute 4"]["options"] = {"seed": study.SEED}
     study.RESULTS.write_text(json.dumps(content))
-    found = study.measure("execute 4", study.conditions()["execute 4"], 9)
+    found = study.measure("execute 4", replace(study.conditions()["execute 4"], count=9))
     assert found == some["execute 4"]
     assert study.load()["execute 4"] == some["execute 4"]
 

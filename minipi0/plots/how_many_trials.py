@@ -218,7 +218,7 @@ def success(outcomes: dict, counts=(10, 100)):
         ax.set(title=f"first {n} trials" if n < max(counts) else f"{n} trials")
         ax.set(xlabel="success rate, exact 95 % interval")
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0, 0].invert_yaxis()
+    axes[0, 0].set(ylim=(len(outcomes) - 0.6, -0.4))
     return fig
 
 
@@ -276,7 +276,7 @@ def against_success(panels: dict, rates, intervals, steps):
         for i in (0, int(np.argmin(values)), len(steps) - 1):
             text = f"{steps[i]:,} steps"
             place = dict(textcoords="offset points", ha="center", fontsize=8.5)
-            ax.annotate(text, (values[i], rates[i]), (0, 26), **place)
+            ax.annotate(text, (values[i], rates[i]), (0, 26) if i else (36, -4), **place)
         ax.set(xlabel=xlabel)
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0, 0].set(ylabel="success rate", ylim=(0.5, 1.02))

@@ -1,6 +1,6 @@
 """The trials behind notebook 11: one command measures what is missing.
 
-    python -m minipi0.robot.study [WORD …] [--trials 100] [--workers 1]
+    python -m minipi0.robot.study [WORD …] [--trials N] [--workers 1]
 
 A condition is a checkpoint and one way to use it. Every condition meets the same scenes, so any two
 can be compared in pairs. What is finished lies in the cache, trial by trial, and goes on after an
@@ -11,7 +11,7 @@ name holds one of them are measured. New weights begin anew: a trial belongs to 
 import argparse
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,14 +37,16 @@ COLUMNS = ("seed", "success", "touched", "side", "frames")
 class Condition:
     """A carried checkpoint and one way to use it.
 
-    checkpoint: its folder's name. options: of `trials.Setting`. gaussian: noise of the residuals'
-    covariance around a regression. mean_of: execute the mean of so many sampled chunks. paths: of
-    how many trials the hand's path is kept.
+    checkpoint: its folder's name. options: of `trials.Setting`. count: of trials of each task.
+    gaussian: add noise of its residuals' covariance to a regression.
+    mean_of: execute the mean of so many sampled chunks.
+    paths: of how many trials the hand's path is kept.
     """
 
     checkpoint: str
     options: dict
     tasks: tuple[str, ...] = ("Wall",)
+    count: int = 100
     gaussian: bool = False
     mean_of: int = 1
     paths: int = 0
@@ -104,41 +106,37 @@ class MeanChunk(torch.nn.Module):
 
 def conditions() -> dict[str, Condition]:
     """Every condition by its name, the most wanted first."""
-    one = {"steps": 1}
+    one, every = {"steps": 1}, {"execute": 1}
+    ensemble = every | {"ensemble": 0.01}
     return {
-        "flow, 10 steps": Condition("wall", {"steps": 10}, paths=20),
-        "flow, 1 step": Condition("wall", one, paths=20),
-        "regression": Condition("wall_regression", one, paths=20),
-        "regression + noise": Condition("wall_regression", one, gaussian=True, paths=20),
-        **{f"flow, {n} steps": Condition("wall", {"steps": n}) for n in (2, 5, 20)},
-        "ensemble": Condition("wall", {"execute": 1, "ensemble": 0.01}, paths=20),
-        "mean of 16 chunks": Condition("wall", {"steps": 10}, mean_of=16, paths=20),
-        **{f"execute {k}": Condition("wall", {"execute": k}) for k in (1, 4, 16)},
-        **{f"delay {d}": Condition("wall", {"delay": d}) for d in (4, 8)},
-        **{
-            f"delay {d}, real-time": Condition("wall", {"delay": d, "real_time": True})
-            for d in (4, 8, 0)
-        },
-        "short runway": Condition("wall", _near({}), paths=20),
-        "short runway, execute 1": Condition("wall", _near({"execute": 1}), paths=20),
-        "short runway, ensemble": Condition(
-            "wall", _near({"execute": 1, "ensemble": 0.01}), paths=20
-        ),
+        "flow, 10 steps": _wall({"steps": 10}, paths=20),
+        "flow, 1 step": _wall(one, paths=20),
+        "regression": _wall(one, "wall_regression", paths=20),
+        "regression + noise": _wall(one, "wall_regression", gaussian=True, paths=20),
+        **{f"flow, {n} steps": _wall({"steps": n}) for n in (2, 5, 20)},
+        "ensemble": _wall(ensemble, paths=20),
+        "mean of 16 chunks": _wall({"steps": 10}, mean_of=16, paths=20),
+        **{f"execute {k}": _wall({"execute": k}) for k in (1, 4, 16)},
+        **{f"delay {d}": _wall({"delay": d}) for d in (4, 8)},
+        **{f"delay {d}, real-time": _wall({"delay": d, "real_time": True}) for d in (4, 8, 0)},
+        "short runway": _wall({}, runway=0.08, paths=20),
+        "short runway, execute 1": _wall(every, runway=0.08, paths=20),
+        "short runway, ensemble": _wall(ensemble, runway=0.08, paths=20),
         **{
             f"tasks, {n} step{'s' if n > 1 else ''}": Condition(
-                "tasks", {"steps": n, "execute": 3}, tuple(TASKS)
+                "tasks", {"steps": n, "execute": 3}, tuple(TASKS), count=50
             )
             for n in (10, 1, 2, 5, 20)
         },
     }
 
 
-def _near(options: dict) -> dict:
-    """The same, from closer to the wall than any demonstration began."""
-    return options | {"environment": {"runway": 0.08}}
+def _wall(options: dict, checkpoint: str = "wall", runway: float = 0.12, **more) -> Condition:
+    """A condition at the wall; 8 of 16 actions are executed unless `options` say otherwise."""
+    return Condition(checkpoint, options | {"environment": {"runway": runway}}, **more)
 
 
-def measure(name: str, condition: Condition, count: int, workers: int = 1) -> list[Trial]:
+def measure(name: str, condition: Condition, workers: int = 1) -> list[Trial]:
     """The condition's trials: those of RESULTS and of the cache, and whatever is missing."""
     setting = condition.setting()
     options = setting.identity() | {"seed": SEED}
@@ -148,7 +146,9 @@ def measure(name: str, condition: Condition, count: int, workers: int = 1) -> li
     if not out.exists() and packed.get("options") == json.loads(json.dumps(options)):
         trials.write(out, setting, options, _unpack(packed))
     print(name, flush=True)
-    found = trials.run(setting, list(condition.tasks), count, SEED, out=out, workers=workers)
+    found = trials.run(
+        setting, list(condition.tasks), condition.count, SEED, out=out, workers=workers
+    )
     entry = asdict(condition) | {"sha256": condition.weights(), "options": options}
     entry["trials"] = {}
     for t in found:
@@ -236,7 +236,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m minipi0.robot.study", description=__doc__.splitlines()[0]
     )
     parser.add_argument("words", nargs="*", help="of the conditions' names; without, all")
-    parser.add_argument("--trials", type=int, default=100, help="of each task (%(default)s)")
+    parser.add_argument("--trials", type=int, help="of each task, other than planned")
     parser.add_argument("--workers", type=int, default=1, help="processes (%(default)s)")
     args = parser.parse_args(arguments)
     chosen = {
@@ -247,7 +247,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not chosen:
         parser.error(f"no condition's name holds {args.words}; there are {', '.join(conditions())}")
     for name, condition in chosen.items():
-        print(trials.table(measure(name, condition, args.trials, args.workers)), flush=True)
+        if args.trials:
+            condition = replace(condition, count=args.trials)
+        print(trials.table(measure(name, condition, args.workers)), flush=True)
 
 
 if __name__ == "__main__":
