@@ -1,7 +1,8 @@
-"""Checks of notebook 10's exercises: the energy score, the mean gripper, fewer steps, rounding."""
+"""Checks of notebook 10's exercises: the energy score, the mean gripper, rounding, two bug hunts."""
 
 import torch
 
+from minipi0 import Observation, Pi0, Pi0Config, VisionConfig, evaluate, flow
 from minipi0.exercises import exercise
 from minipi0.exercises.answers import near, numbers
 
@@ -60,29 +61,62 @@ def mean_gripper(answer):
         )
 
 
+def _one_batch():
+    """A fixed tiny model and batch on which two losses can be compared."""
+    config = Pi0Config.mini(
+        action_dim=3,
+        state_dim=2,
+        horizon=4,
+        vision=VisionConfig(image_size=8, patch_size=8, width=8, depth=1, num_heads=1, mlp_dim=8),
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Pi0(config).eval()
+    mask = torch.ones(64, 4, dtype=torch.bool)
+    mask[::2, 2:] = False
+    observation = Observation(
+        torch.zeros(64, 1, 3, 8, 8),
+        torch.ones(64, 1, dtype=torch.bool),
+        torch.ones(64, 2, dtype=torch.int64),
+        torch.ones(64, 2, dtype=torch.bool),
+        torch.randn(64, 2, generator=generator),
+    )
+    actions = torch.randn(64, 4, 3, generator=generator)
+    actions[~mask] = 100.0
+    return model, observation, actions, mask
+
+
 @exercise("10.3")
-def fewer_steps(answer):
-    """({2: score, 5: score}, {1: score, 10: score}): means over the same items."""
-    given, known = answer
-    if not isinstance(given, dict) or set(given) != {2, 5}:
-        return "give a dictionary with the keys 2 and 5."
-    if any(isinstance(value, (tuple, list)) for value in given.values()):
-        return "give the means alone: .interval() returns (mean, low, high)."
-    means = numbers(given.values(), "mean with 2 steps, mean with 5 steps")
-    given = dict(zip(given, means, strict=True))
-    span = known[1] - known[10]
-    if abs(given[2] - known[1]) < 1e-9 or abs(given[5] - known[10]) < 1e-9:
-        return "that is exactly the score of another number of steps: was steps= passed on?"
-    if not known[10] - span < given[2] < known[1]:
-        return (
-            f"with 2 steps {given[2]:.3f} is off: it should lie between 1 step's {known[1]:.3f} "
-            f"and 10 steps' {known[10]:.3f}."
-        )
-    if abs(given[5] - known[10]) > 0.5 * span:
-        return (
-            f"with 5 steps {given[5]:.3f} is far from 10 steps' {known[10]:.3f}: "
-            "were the same items and 16 samples used?"
-        )
+def the_loss_that_jitters(repaired):
+    """A training step in which every item has a tau of its own; padded steps do not count."""
+    model, observation, actions, mask = _one_batch()
+    asked, velocity = [], model.velocity
+
+    def record(observation, noisy, tau):
+        asked.append(torch.as_tensor(tau).expand(len(actions)))
+        return velocity(observation, noisy, tau)
+
+    model.velocity = record
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(1)
+        got = float(repaired(model, observation, actions, mask, generator))
+        if len(asked) != 1:
+            return f"the model is asked {len(asked)} times: once per batch is enough."
+        if len(asked[0].unique()) < 32:
+            return "all items of the batch still share their tau. How many does sample_tau draw?"
+        if got > 100:
+            return "padded actions count now: keep the mask."
+        generator, values = torch.Generator().manual_seed(2), []
+        for _ in range(20):
+            noise = torch.randn(actions.shape, generator=generator)
+            tau = flow.sample_tau(len(actions), generator)
+            noisy = flow.interpolate(actions, noise, tau)
+            velocity_ = velocity(observation, noisy, tau)
+            values.append(flow.loss(velocity_, actions, noise, mask).item())
+    mean, spread = torch.tensor(values).mean().item(), torch.tensor(values).std().item()
+    if abs(got - mean) > 5 * spread:
+        return f"the loss of the test batch is {got:.2f}, expected about {mean:.2f}."
 
 
 @exercise("10.4")
@@ -110,3 +144,23 @@ def round_the_gripper(answer):
         return "some values are still between open and closed."
     if not torch.equal(values == high, before[..., dim] > (low + high) / 2):
         return "each value should go to the nearer of the two: the border is their middle."
+
+
+@exercise("10.5")
+def the_score_that_noise_can_buy(repaired):
+    """The energy score of one item, (samples (M, H, D), a (H, D)): proper again."""
+    generator = torch.Generator().manual_seed(0)
+    samples, a = torch.randn(6, 4, 3, generator=generator), torch.randn(4, 3, generator=generator)
+    everything = torch.ones(1, 4, dtype=torch.bool)
+    expected = evaluate.energy_score(samples[:, None], a[None], everything).item()
+    to_demonstration = (samples - a).pow(2).mean((-2, -1)).sqrt().mean().item()
+    got = float(repaired(samples, a))
+    if abs(got - expected) < 1e-4:
+        return None
+    if abs(got - (2 * expected - to_demonstration)) < 1e-4:
+        return "that is still their score: compare both terms with the formula above."
+    if abs(got - to_demonstration) < 1e-4:
+        return "without the second term the score rewards the mean. What is its factor?"
+    if abs(got - (to_demonstration - (to_demonstration - expected) * 5 / 6)) < 1e-4:
+        return "the mean distance is over pairs of different samples: M (M - 1) of them."
+    return f"the score of the test samples is {got:.4f}, expected {expected:.4f}."

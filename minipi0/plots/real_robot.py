@@ -182,3 +182,73 @@ def patch_maps(maps: dict):
         ax.axis("off")
     fig.colorbar(shown, ax=axes[0].tolist(), label="share of the attention", shrink=0.8)
     return fig
+
+
+def by_steps(scores: dict, rivals: dict):
+    """The score of a flow against its number of Euler steps, with the scores of other models.
+
+    scores: {steps: (mean, low, high)}; rivals: {name: mean}. Returns the figure.
+    """
+    fig, ax = style.figure(size=(6, 3.4))
+    steps = list(scores)
+    mean, low, high = np.array(list(scores.values())).T
+    ax.fill_between(steps, low, high, color=style.FLOW, alpha=0.15, label="95 % over episodes")
+    ax.plot(steps, mean, "o-", color=style.FLOW, label="flow")
+    for name, value in rivals.items():
+        ax.axhline(value, color=colour_of(name), ls="--", label=name)
+    ax.set(xscale="log", xticks=steps, xticklabels=steps, xlabel="Euler steps")
+    ax.set(ylabel="energy score", ylim=(0, None), title="how many steps are worth taking")
+    ax.minorticks_off()
+    ax.legend(fontsize=8, loc="lower left")
+    return fig
+
+
+def by_age(ages: dict, fps: float):
+    """The score of each action of a chunk against how far ahead it lies.
+
+    ages: {name: float[H]}. Returns the figure.
+    """
+    fig, ax = style.figure(size=(6, 3.4))
+    for name, age in ages.items():
+        ax.plot(np.arange(len(age)) / fps, age, "o-", ms=3, color=colour_of(name), label=name)
+    ax.set(xlabel="seconds ahead", ylabel="energy score of that action", ylim=(0, None))
+    ax.set_title("a chunk as it ages")
+    ax.legend(fontsize=8)
+    return fig
+
+
+def ablation(losses: dict, intact: float):
+    """The held-out loss with one input broken at a time.
+
+    losses: {what was broken: loss}; intact: the loss with everything as recorded. Returns the
+    figure.
+    """
+    fig, ax = style.figure(size=(7, 0.42 * len(losses) + 1.0))
+    ax.barh(list(losses), list(losses.values()), color=style.PATH)
+    ax.axvline(intact, color="k", lw=1)
+    ax.annotate("as recorded", (intact, -0.5), (3, 0), textcoords="offset points", fontsize=8)
+    for row, value in enumerate(losses.values()):
+        text = f"{value / intact - 1:+.0%}"
+        ax.annotate(text, (value, row), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    ax.invert_yaxis()
+    ax.set(xlabel="held-out loss", xlim=(0, 1.15 * max(losses.values())))
+    return fig
+
+
+def by_episodes(counts, curves: dict):
+    """The score against the number of demonstrations that were trained on.
+
+    counts: n numbers of episodes; curves: {name: n lists of scores, one per training seed}.
+    Returns the figure.
+    """
+    fig, ax = style.figure(size=(6, 3.4))
+    for name, scores in curves.items():
+        colour = colour_of(name)
+        ax.plot(counts, [np.mean(seeds) for seeds in scores], "-", color=colour, label=name)
+        for count, seeds in zip(counts, scores, strict=True):
+            ax.plot([count] * len(seeds), seeds, ".", color=colour, ms=7)
+    ax.set(xscale="log", xticks=counts, xticklabels=counts, xlabel="episodes trained on")
+    ax.set(ylabel="energy score, held out", ylim=(0, None), title="a dot is one training")
+    ax.minorticks_off()
+    ax.legend(fontsize=8, loc="lower left")
+    return fig
