@@ -1,4 +1,4 @@
-"""Checks of notebook 10's exercises: the energy score, the mean gripper, rounding, two bug hunts."""
+"""Checks of notebook 10's exercises: the energy score, the mean gripper, rounding, bug hunts."""
 
 import torch
 
