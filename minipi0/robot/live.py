@@ -126,10 +126,8 @@ class Live:
 
     def _begin(self, settings: Settings) -> Moment:
         moment = self._runner.begin(settings)
-        atexit.unregister(
-            self.close
-        )  # registered after the cameras' own handlers, it is called before them
-        atexit.register(self.close)
+        atexit.unregister(self.close)
+        atexit.register(self.close)  # after the cameras' own handlers: it is called before them
         return moment
 
     def _gave_up(self, error: Exception) -> None:
