@@ -1,6 +1,6 @@
 """The trials behind notebook 11: one command measures what is missing.
 
-    python -m minipi0.robot.study [WORD …] [--trials N] [--workers 1]
+    python notebooks/measure_11.py [WORD …] [--trials N] [--workers 1]
 
 A condition is a checkpoint and one way to use it. Every condition meets the same scenes, so any two
 can be compared in pairs. What is finished lies in the cache, trial by trial, and goes on after an
@@ -28,7 +28,7 @@ from minipi0.robot.policy import Policy
 from minipi0.robot.rollout import Trial, rollout
 from minipi0.robot.tasks import TASKS
 
-RESULTS = Path(__file__).parent / "results" / "how_many_trials.json"
+RESULTS = Path(__file__).parent / "results" / "11_trials.json"
 SEED = 11  # of the scenes: 1,100,000 … 1,100,099, which no demonstration has
 COLUMNS = ("seed", "success", "touched", "side", "frames")
 
@@ -57,7 +57,7 @@ class Condition:
 
     def setting(self) -> trials.Setting:
         if self.gaussian:
-            return GaussianSetting(str(with_noise(self.folder)), **self.options)
+            return trials.Setting(str(with_noise(self.folder)), **self.options)
         if self.mean_of > 1:
             return MeanSetting(str(self.folder), **self.options, mean_of=self.mean_of)
         return trials.Setting(str(self.folder), **self.options)
@@ -65,14 +65,6 @@ class Condition:
     def weights(self) -> str:
         """sha256 of the weights' file."""
         return hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()
-
-
-class GaussianSetting(trials.Setting):
-    """A regression's folder that also holds the noise around it."""
-
-    def policy(self) -> Policy:
-        model = GaussianRegression.from_pretrained(self.checkpoint)
-        return Policy(model, steps=self.steps, execute=self.execute)
 
 
 @dataclass(frozen=True)
@@ -224,7 +216,7 @@ def _pack(name: str, entry: dict) -> None:
     known = [n for n in conditions() if n in everything]
     ordered = [*known, *(n for n in everything if n not in known)]
     lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(everything[n])}" for n in ordered)
-    head = {"command": "python -m minipi0.robot.study", "columns": COLUMNS}
+    head = {"command": "python notebooks/measure_11.py", "columns": COLUMNS}
     text = json.dumps(head)[:-1] + ', "conditions": {\n' + lines + "\n}}\n"
     RESULTS.parent.mkdir(exist_ok=True)
     write_atomically(RESULTS, lambda path: path.write_text(text))
@@ -233,7 +225,7 @@ def _pack(name: str, entry: dict) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m minipi0.robot.study", description=__doc__.splitlines()[0]
+        prog="python notebooks/measure_11.py", description=__doc__.splitlines()[0]
     )
     parser.add_argument("words", nargs="*", help="of the conditions' names; without, all")
     parser.add_argument("--trials", type=int, help="of each task, other than planned")

@@ -1,13 +1,18 @@
 """Notebook 11's trials: kept small, read back as they were, and those of the carried weights."""
 
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from minipi0.evaluate import compare
-from minipi0.robot import study, trials
+from minipi0.robot import trials
 from minipi0.robot.rollout import Trial
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "notebooks"))
+import measure_11 as study  # noqa: E402
 
 needs_results = pytest.mark.skipif(not study.RESULTS.exists(), reason="nothing is measured yet")
 
@@ -78,7 +83,7 @@ def test_the_stored_trials_are_those_of_the_carried_weights():
         if not condition.folder.exists():
             pytest.skip(f"the checkpoint {condition.checkpoint} is not carried")
         assert entry["sha256"] == condition.weights(), (
-            f"{name!r} was measured with other weights: run python -m minipi0.robot.study"
+            f"{name!r} was measured with other weights: run python notebooks/measure_11.py"
         )
         assert entry["checkpoint"] == condition.checkpoint
         for option, value in condition.options.items():
