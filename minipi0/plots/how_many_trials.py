@@ -6,7 +6,7 @@ from matplotlib.ticker import PercentFormatter
 from scipy import stats
 
 from minipi0 import planning
-from minipi0.evaluate import success_interval
+from minipi0.intervals import success_interval
 from minipi0.plots import style
 
 METHODS = {

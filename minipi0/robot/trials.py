@@ -26,7 +26,7 @@ import torch
 from tqdm.auto import tqdm
 
 import minipi0.robot  # noqa: F401 (registers the environments)
-from minipi0 import evaluate
+from minipi0 import intervals
 from minipi0.baselines import NOISE
 from minipi0.checkpoint import open_checkpoint, write_atomically
 from minipi0.robot.policy import Policy
@@ -285,7 +285,7 @@ def _read(file: Path, options: dict | None) -> dict[tuple[str, int], Trial]:
 
 def _summary(trials: list[Trial]) -> dict:
     n, successes = len(trials), sum(trial.success for trial in trials)
-    wilson, exact = (evaluate.success_interval(successes, n, m)[1:] for m in ("wilson", "exact"))
+    wilson, exact = (intervals.success_interval(successes, n, m)[1:] for m in ("wilson", "exact"))
     return {
         "trials": n,
         "successes": successes,
@@ -364,7 +364,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     for other in found[1:]:
-        c = evaluate.compare(found[0], other)
+        c = intervals.compare(found[0], other)
         print(
             f"difference on the same {c.n} scenes: {c.difference:+.3f} "
             f"(95 % interval {c.low:+.3f} … {c.high:+.3f}, McNemar p = {c.p:.2g}); "
