@@ -151,6 +151,3 @@ def compare(a, b, level: float = 0.95) -> Comparison:
     return Comparison(
         len(pairs), both, only_a, only_b, len(pairs) - both - deciding, *interval, float(p)
     )
-
-
-# ---- action chunks -----------------------------------------------------------------------------
