@@ -4,6 +4,7 @@ import base64
 import contextlib
 import shutil
 
+import nbformat
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -80,3 +81,20 @@ def mount(page, widget):
     page.add_script_tag(content=MODEL_JS)
     page.evaluate("args => mount(...args)", [widget._esm, str(widget._css), state, network])
     page.wait_for_function(DRAWN)
+
+
+def run_all(page, lab, cells: list[str]) -> None:
+    """Open a notebook of these code cells in JupyterLab and run all of them.
+
+    lab: the address of a JupyterLab, and the folder that it serves.
+    """
+    url, root = lab
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata.kernelspec = kernel  # or JupyterLab asks which
+    nbformat.write(notebook, root / "widgets.ipynb")
+    page.goto(f"{url}/lab/tree/widgets.ipynb")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+    status = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+    page.wait_for_function(f"{status} === 'idle'")
+    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")

@@ -9,10 +9,9 @@ import threading
 import time
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-from browser import blank_page, needs_chromium
+from browser import blank_page, needs_chromium, run_all
 from fake_robot import scenes
 from PIL import Image
 from test_widgets_lab import lab  # noqa: F401 (a fixture)
@@ -314,28 +313,14 @@ def test_it_fits_a_narrow_page(player):
 # ---- in JupyterLab -------------------------------------------------------------------------------
 @needs_chromium
 def test_in_jupyterlab_the_kernel_streams_an_episode_to_the_page(lab):  # noqa: F811
-    url, root = lab
     tests = str(Path(__file__).parent)
     cells = [
         f"import sys\nsys.path.insert(0, {tests!r})\nfrom fake_robot import scenes\n"
         "from minipi0.widgets import RobotPlayer\n"
         "player = RobotPlayer(scenes(), [], seed=3, instruction='go ahead slowly')\nplayer",
     ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    notebook.metadata.kernelspec = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
-    nbformat.write(notebook, root / "player.ipynb")
     with blank_page() as page:
-        page.goto(f"{url}/lab/tree/player.ipynb")
-        page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-        page.wait_for_function(
-            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
-            " === 'idle'"
-        )
-        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        run_all(page, lab, cells)
         line = page.locator(".m0-line")
         line.filter(has_text="0.0 s of at most 1.2 s").wait_for()
         page.get_by_role("button", name="Play", exact=True).click()

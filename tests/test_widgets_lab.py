@@ -8,9 +8,8 @@ import sys
 import time
 import urllib.request
 
-import nbformat
 import pytest
-from browser import blank_page, needs_chromium
+from browser import blank_page, needs_chromium, run_all
 
 
 @pytest.fixture
@@ -82,7 +81,6 @@ def lab(tmp_path):
 
 @needs_chromium
 def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
-    url, root = lab
     cells = [
         "import ipywidgets\nfrom minipi0.widgets import FlowField, StraightLine\nline = "
         "StraightLine(tau=0.5)\nline",
@@ -91,21 +89,8 @@ def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
         "= change.new\n"
         "line.observe(follow, 'tau')\nipywidgets.VBox([label, field])",
     ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    notebook.metadata.kernelspec = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }  # or JupyterLab asks which
-    nbformat.write(notebook, root / "widgets.ipynb")
     with blank_page() as page:
-        page.goto(f"{url}/lab/tree/widgets.ipynb")
-        page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-        page.wait_for_function(
-            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === "
-            "'idle'"
-        )
-        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        run_all(page, lab, cells)
         page.wait_for_function("document.querySelectorAll('.m0 canvas').length === 2")
         page.get_by_text("untouched", exact=True).wait_for()
         page.locator(".m0 td + td").first.filter(has_text="(").wait_for()  # drawn
