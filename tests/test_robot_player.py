@@ -149,8 +149,8 @@ def test_recordings_keep_what_was_seen(recorded):
     assert pictures.shape == (8, 320, 320, 3)
     for seen, moment in zip(pictures, moments, strict=True):
         assert np.abs(seen.astype(int) - moment.picture).mean() < 6
-    assert [fan["frame"] for fan in first.fans] == [1, 6]
-    np.testing.assert_allclose(first.fans[0]["chosen"], 1000 * moments[1].chosen, atol=0.51)
+    assert [fan["frame"] for fan in first.fans] == [0, 6]
+    np.testing.assert_allclose(first.fans[0]["chosen"], 1000 * moments[0].chosen, atol=0.51)
     assert second.frames == 13
 
 

@@ -29,10 +29,9 @@ def test_an_episode_shows_pictures_fans_and_what_happened():
     moments = watch(scenes(), SETTINGS, size=96)
     assert [moment.frame for moment in moments] == list(range(8))  # 0.064 m a step, 0.4 m to go
     assert all(moment.picture.shape == (96, 96, 3) for moment in moments)
-    assert len(moments[0].chosen) == len(moments[0].fan) == 0
-    assert moments[1].fan.shape == (7, 17, 2) and moments[1].chosen.shape == (6, 2)
-    assert moments[5].chosen is moments[1].chosen is not moments[6].chosen  # five of a chunk
-    np.testing.assert_allclose(moments[1].chosen[0], [0.46, 0.9], atol=1e-6)  # the hand's place
+    assert moments[0].fan.shape == (7, 17, 2) and moments[0].chosen.shape == (6, 2)
+    assert moments[5].chosen is moments[0].chosen is not moments[6].chosen  # five of a chunk
+    np.testing.assert_allclose(moments[0].chosen[0], [0.46, 0.9], atol=1e-6)  # the hand's place
     assert moments[0].line == "0.0 s of at most 1.2 s."
     assert moments[-1].line == "Success after 0.7 s. It passed the wall on the right."
 
@@ -112,6 +111,16 @@ def test_other_words_begin_anew_other_steps_hold_from_the_next_chunk(watcher):
     live.step()
     watcher.until(lambda: watcher.frames()[-1] == 1)
     assert told[-1] == ("go ahead slowly", 10)
+
+
+def test_at_the_start_every_choice_shows_its_fan_at_once(watcher):
+    live, told = watcher.live, watcher.live._runner.scenes["a dot"].policies["flow"].told
+    live.restart()
+    watcher.until(lambda: watcher.frames() == [0])
+    live.change(Settings("a dot", "go ahead", "flow", seed=3, steps=1, execute=2))
+    watcher.until(lambda: watcher.frames() == [0, 0])
+    assert told == [("go ahead", 10), ("go ahead", 1)]
+    assert [len(moment.chosen) for moment in watcher.moments] == [6, 3]
 
 
 def test_a_pause_holds_the_episode_where_it_is():

@@ -63,10 +63,12 @@ class Live:
     def change(self, settings: Settings) -> None:
         """Take other settings.
 
-        Those in ANEW begin the episode anew, the rest holds from the next chunk on.
+        Those in ANEW begin the episode anew. The rest holds from the next chunk on; at the start
+        that is the one whose fan is on show, so the start is shown anew.
         """
         old = self.settings
         fresh = any(getattr(settings, name) != getattr(old, name) for name in ANEW)
+        fresh |= self.moment is not None and self.moment.frame == 0 and not self._play
         self._tell(settings=settings, _fresh=self._fresh or fresh)
 
     def close(self) -> None:

@@ -109,7 +109,10 @@ class Runner:
         self.env, self._env_of = None, None
 
     def begin(self, settings: Settings) -> Moment:
-        """The first moment of an episode. Makes the environment unless it is at hand."""
+        """The first moment of an episode, with the first chunk's fan.
+
+        Makes the environment unless it is at hand.
+        """
         scene = self.scenes[settings.scene]
         if self._env_of != settings.scene:
             self.close()
@@ -120,7 +123,7 @@ class Runner:
         _, info = self.env.reset(seed=settings.seed)
         self.env.prompt = settings.instruction
         self._queue, self._frame = deque(), 0
-        self._fan, self._chosen = np.zeros((0, 1, 2)), np.zeros((0, 2))
+        self._ask(settings)
         return self._moment(info, False)
 
     def advance(self, settings: Settings) -> Moment:
