@@ -236,5 +236,5 @@ def motion(seconds, curves: dict):
     for colour, (name, values) in zip(COLOURS, curves.items(), strict=False):
         ax.plot(seconds, np.asarray(values) / np.max(values), color=colour, lw=1.4, label=name)
     ax.set(xlabel="seconds", yticks=[0, 1])
-    ax.legend(fontsize=8, frameon=False, loc="upper right")
+    ax.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return fig
