@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+QUALITY = "23"  # H.264's constant rate factor: lower is better and larger
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 
 
@@ -52,12 +53,10 @@ def write(
     action_names: Sequence[str],
     robot_type: str = "unknown",
     episodes_per_file: int = 50,
-    quality: int = 23,
 ) -> Path:
     """Write `episodes` to a new folder. The whole folder appears at once, or nothing does.
 
-    quality: H.264's constant rate factor: lower is better and larger. Frame sides must be even
-        (4:2:0 video).
+    episodes_per_file: in tables and videos. Frame sides must be even (4:2:0 video).
     Returns the folder. Raises FileExistsError for a folder that exists, and ValueError for episodes
     that do not fit one another or hold a NaN or an infinity.
     """
@@ -99,7 +98,7 @@ def write(
             these, file = slice(first, first + episodes_per_file), _file(first // episodes_per_file)
             _write_table(new / DATA.format(**file), pa.concat_tables(tables[these]))
             for camera, clips in _clips(episodes[these], cameras).items():
-                _write_video(new / VIDEO.format(video_key=camera, **file), clips, fps, quality)
+                _write_video(new / VIDEO.format(video_key=camera, **file), clips, fps)
         _write_table(new / EPISODES, pa.Table.from_pylist(rows))
         _write_table(new / "meta/tasks.parquet", _task_table(tasks))
         stats = _stats(tables, _clips(episodes, cameras))
@@ -270,9 +269,9 @@ def _write_table(path: Path, table: pa.Table) -> None:
     pq.write_table(table, path)
 
 
-def _write_video(path: Path, clips: list[np.ndarray], fps: int, quality: int) -> None:
+def _write_video(path: Path, clips: list[np.ndarray], fps: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"crf": str(quality), "g": "10", "preset": "slow"}
+    options = {"crf": QUALITY, "g": "10", "preset": "slow"}
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.height, stream.width = clips[0].shape[1:3]
