@@ -27,7 +27,9 @@ from minipi0.robot import recipes, trials
 from minipi0.robot.policy import Policy
 from minipi0.robot.rollout import Trial, rollout
 from minipi0.robot.tasks import TASKS
+from minipi0.robot.wall import LONG, PARAPHRASES, PROMPTS
 
+SIDES = {"left": "WallLeft", "right": "WallRight"}  # what is asked for: the task
 RESULTS = Path(__file__).parent / "results" / "11_trials.json"
 SEED = 11  # of the scenes: 1,100,000 … 1,100,099, which no demonstration has
 COLUMNS = ("seed", "success", "touched", "side", "frames")
@@ -111,6 +113,19 @@ def conditions() -> dict[str, Condition]:
         **{f"execute {k}": _wall({"execute": k}) for k in (1, 4, 16)},
         **{f"delay {d}": _wall({"delay": d}) for d in (4, 8)},
         **{f"delay {d}, real-time": _wall({"delay": d, "real_time": True}) for d in (4, 8, 0)},
+        "long runway": _wall({"steps": 10}, runway=LONG, paths=20),
+        "long runway, 1 step": _wall(one, runway=LONG, paths=20),
+        "long runway, regression": _wall(one, "wall_regression", runway=LONG, paths=20),
+        **{f"told {side}": _wall({}, tasks=(task,)) for side, task in SIDES.items()},
+        **{
+            f"{side} scene, told {other}": _wall({"prompt": PROMPTS[other][0]}, tasks=(task,))
+            for (side, task), other in zip(SIDES.items(), reversed(SIDES), strict=True)
+        },
+        **{
+            f"told {words!r}": _wall({"prompt": words}, tasks=(task,))
+            for side, task in SIDES.items()
+            for words in PARAPHRASES[side]
+        },
         "short runway": _wall({}, runway=0.08, paths=20),
         "short runway, execute 1": _wall(every, runway=0.08, paths=20),
         "short runway, ensemble": _wall(ensemble, runway=0.08, paths=20),

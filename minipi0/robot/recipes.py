@@ -86,6 +86,7 @@ TABLE_TRAINING = train.Recipe(
 )
 RECIPES = {
     "tasks": Recipe("Pi0", TABLE, TABLE_SIZE, TABLE_TRAINING),
+    "tasks_regression": Recipe("Regression", TABLE, TABLE_SIZE, TABLE_TRAINING),
     "wall": Recipe("Pi0", WALL, SIZE, TRAINING),
     "wall_regression": Recipe("Regression", WALL, SIZE, TRAINING),
 }

@@ -1,9 +1,12 @@
-"""Scenes to watch with the checkpoints that the package carries, and three ways to act in them."""
+"""Scenes to watch with the checkpoints that the package carries; three ways to act at the wall."""
+
+from functools import partial
 
 import gymnasium
 
 from minipi0.robot.policy import Policy
 from minipi0.robot.recipes import CARRIED
+from minipi0.robot.tasks import PAIRS, TASKS
 from minipi0.robot.wall import EXECUTE, PROMPTS
 from minipi0.robot.watch import Scene
 
@@ -26,4 +29,19 @@ def wall(policies: dict | None = None, instructions: list[str] = WORDS) -> dict[
         policies = {
             n: Policy.from_pretrained(CARRIED / f, execute=EXECUTE) for n, f in names.items()
         }
-    return {"the wall": Scene(make_wall, list(instructions), policies)}
+    return {"the wall": Scene(make_wall, list(instructions), policies, EXECUTE)}
+
+
+def table() -> dict[str, Scene]:
+    """{"faucet-open": Scene, …}: the nine tasks, with the one carried policy for all of them.
+
+    In a pair both instructions can be chosen. A success is the scene's own task, whatever is said.
+    """
+    policies = {"flow matching": Policy.from_pretrained(CARRIED / "tasks")}
+    make = partial(gymnasium.make, pictures=False, disable_env_checker=True)
+    partner = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
+    found = {}
+    for name, task in TASKS.items():
+        said = [task.prompts[0], *(TASKS[partner[name]].prompts[:1] if name in partner else [])]
+        found[name] = Scene(partial(make, f"minipi0/{name}-v0"), said, policies, execute=2)
+    return found

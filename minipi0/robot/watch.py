@@ -28,11 +28,13 @@ class Scene:
     make: () -> gymnasium environment, as `minipi0.robot` registers them.
     instructions: what to choose from; the first is the usual one.
     policies: {name: Policy}, see `minipi0.robot.policy`.
+    execute: actions of a chunk that are carried out here, unless the reader chooses otherwise.
     """
 
     make: Callable
     instructions: list[str]
     policies: dict
+    execute: int = 5
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class RobotPlayer(Canvas):
             raise traitlets.TraitError(f"scene is one of {list(names)}, not {first!r}")
         traits.setdefault("instruction", names[first]["instructions"][0])
         traits.setdefault("policy", names[first]["policies"][0])
+        traits.setdefault("execute", scenes[first].execute)
         horizons = [
             policy.config.horizon for s in scenes.values() for policy in s.policies.values()
         ]
@@ -120,7 +121,7 @@ class RobotPlayer(Canvas):
     def _chosen(self, change) -> None:
         if change.name == "scene":
             scene = self._scenes[self.scene]
-            self.instruction = scene.instructions[0]
+            self.instruction, self.execute = scene.instructions[0], scene.execute
             if self.policy not in scene.policies:
                 self.policy = next(iter(scene.policies))
         self.trouble = ""
