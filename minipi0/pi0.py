@@ -346,7 +346,8 @@ class Pi0(nn.Module):
     ) -> None:
         """Write model.safetensors and config.json, atomically.
 
-        layout: "minipi0", or "lerobot" for what LeRobot's and transformers' classes read.
+        layout: "minipi0"; "lerobot" for what LeRobot's and transformers' classes read; or
+            "paligemma" for the VLM alone, which `from_paligemma` reads.
         stats: normalisation statistics (`data.load(…).stats`), for `from_pretrained`; by default
             those that the model has.
         about: of the data, as `ActionChunks.about`, and what else may be wanted later (the

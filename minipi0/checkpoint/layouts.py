@@ -38,6 +38,7 @@ VLM_HEAD = "paligemma_with_expert.paligemma.lm_head.weight"
 ACTION_HEAD = "paligemma_with_expert.gemma_expert.lm_head.weight"  # never used
 UNUSED = {VLM_HEAD, ACTION_HEAD, _ACTION + "embed_tokens.weight"}
 
+_WITHIN = "paligemma_with_expert.paligemma."  # what a PaliGemma alone leaves out
 _PALIGEMMA_PART = r"(?=(language_model|vision_tower|multi_modal_projector)\.)"
 _HEAD = rf"(lm_head|{re.escape(_VLM)}language_model\.lm_head)"
 _SPELLINGS = [  # applied in this order
@@ -114,3 +115,13 @@ def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
     released[VLM_HEAD] = embedding
     released[ACTION_HEAD] = embedding.new_zeros(len(embedding), config["action_expert"]["width"])
     return released
+
+
+def to_paligemma(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
+    """The PaliGemma inside, under the names of transformers' files; its head is its embedding."""
+    part = {name: tensor for name, tensor in state.items() if name.startswith(PALIGEMMA)}
+    released = {}
+    for name, tensor in part.items():
+        parts = tensor.split(row_counts(name, len(tensor), config))
+        released |= dict(zip(released_names(name), parts, strict=True))
+    return {name.removeprefix(_WITHIN): tensor for name, tensor in released.items()}

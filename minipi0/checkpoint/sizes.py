@@ -94,24 +94,25 @@ def config_of(sizes: dict) -> dict:
             **common,
         )
 
-    def gemma(part: str) -> dict:
-        named = {theirs: sizes[part][ours] for theirs, ours in _GEMMA.items()}
-        return named | dict(model_type="gemma", vocab_size=sizes["vocab_size"], pad_token_id=None)
-
-    vision = {theirs: sizes["vision"][ours] for theirs, ours in _SIGLIP.items()}
-    vlm_config = dict(
-        model_type="paligemma",
-        text_config=gemma("vlm"),
-        projection_dim=sizes["vlm"]["width"],
-        image_token_index=sizes["vocab_size"],
-        vision_config=dict(model_type="siglip_vision_model", vision_use_head=False, **vision),
-    )
     return dict(
         architectures=["PI0ForConditionalGeneration"],
         model_type="pi0",
-        vlm_config=vlm_config,
-        dit_config=gemma("action_expert"),
+        vlm_config=paligemma_of(sizes),
+        dit_config=_gemma_config(sizes, "action_expert"),
         **common,
+    )
+
+
+def paligemma_of(sizes: dict) -> dict:
+    """transformers' config.json of the PaliGemma inside; the inverse of `paligemma_sizes`."""
+    vision = {theirs: sizes["vision"][ours] for theirs, ours in _SIGLIP.items()}
+    return dict(
+        architectures=["PaliGemmaForConditionalGeneration"],
+        model_type="paligemma",
+        text_config=_gemma_config(sizes, "vlm"),
+        projection_dim=sizes["vlm"]["width"],
+        image_token_index=sizes["vocab_size"],
+        vision_config=dict(model_type="siglip_vision_model", vision_use_head=False, **vision),
     )
 
 
@@ -214,6 +215,11 @@ _SIGLIP = {
     "num_attention_heads": "num_heads",
     "intermediate_size": "mlp_dim",
 }
+
+
+def _gemma_config(sizes: dict, part: str) -> dict:
+    named = {theirs: sizes[part][ours] for theirs, ours in _GEMMA.items()}
+    return named | dict(model_type="gemma", vocab_size=sizes["vocab_size"], pad_token_id=None)
 
 
 def _variant(expert: dict) -> str | None:

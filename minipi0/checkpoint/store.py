@@ -31,10 +31,12 @@ from minipi0.checkpoint.layouts import (
     own_name,
     released_names,
     row_counts,
+    to_paligemma,
     to_released,
 )
 from minipi0.checkpoint.sizes import (
     config_of,
+    paligemma_of,
     paligemma_sizes,
     sizes_from_config,
     sizes_from_shapes,
@@ -336,7 +338,8 @@ def save(
 
     state: the model's state_dict. config: its sizes.
     layout: "minipi0", or "lerobot": the released names, with both lm_heads, so that LeRobot's and
-        transformers' classes load it strictly.
+        transformers' classes load it strictly; "paligemma": the VLM alone, as transformers'
+        PaliGemma has it, for `Pi0.from_paligemma`.
     stats: normalisation statistics, state_mean: float[S], action_mean: float[D], …, which
         `Checkpoint.stats` gives back.
     about: plain values that say what the weights were trained on, given back with them.
@@ -345,8 +348,10 @@ def save(
     state = {own_name(name): tensor.detach() for name, tensor in state.items()}
     if layout == "lerobot":
         state = {f"model.{name}": tensor for name, tensor in to_released(state, config).items()}
+    elif layout == "paligemma":
+        state = to_paligemma(state, config)
     elif layout != "minipi0":
-        raise ValueError(f'layout is "minipi0" or "lerobot", not {layout!r}')
+        raise ValueError(f'layout is "minipi0", "lerobot" or "paligemma", not {layout!r}')
     noted: dict = {"config": config}
     if stats is not None:
         statistics.check(stats, config)
@@ -354,7 +359,8 @@ def save(
     noted |= about_module.checked(about)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"minipi0": config} if layout == "minipi0" else config_of(config)
+    makers = {"lerobot": config_of, "paligemma": paligemma_of}
+    values = makers[layout](config) if layout in makers else {"minipi0": config}
     metadata = {"format": "pt", "minipi0": json.dumps(noted)}
     text = json.dumps(values, indent=1) + "\n"
     # the weights first: if one of the two fails, it is this one

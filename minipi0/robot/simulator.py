@@ -93,14 +93,22 @@ class Camera:
 
     size: pixels a side. front: the fixed camera, one of Meta-World's by name, or where it looks
         and from where: lookat and distance in metres, azimuth and elevation in degrees.
+    decorate: called with mujoco's scene before it is drawn, to add what is not simulated.
     Raises RuntimeError where no OpenGL is found.
     """
 
-    def __init__(self, world, size: int, front: str | dict = FRONT):
+    def __init__(
+        self,
+        world,
+        size: int,
+        front: str | dict = FRONT,
+        decorate: Callable = lambda scene: None,
+    ):
         import mujoco
 
         visual = world.model.vis
         self.world, self.size, self.fine = world, size, 2 if size <= 160 else 1
+        self.decorate = decorate
         visual.quality.shadowsize, visual.quality.offsamples = 0, 0 if self.fine == 2 else 4
         visual.global_.offwidth = visual.global_.offheight = max(480, self.fine * size)
         try:
@@ -126,6 +134,7 @@ class Camera:
     def __call__(self, camera: str = "front") -> np.ndarray:
         """The scene as it is, (size, size, 3) uint8."""
         self.renderer.update_scene(self.world.data, self.views[camera], self.options)
+        self.decorate(self.renderer.scene)
         picture = self.renderer.render()
         if self.fine == 1:
             return picture
@@ -203,6 +212,9 @@ class Robot(gymnasium.Env):
         """What `info` holds beside "success"."""
         return {"touched": False, "side": 0}
 
+    def decorate(self, scene) -> None:
+        """Add to mujoco's scene what is drawn and not simulated."""
+
     # ---- gymnasium -----------------------------------------------------------------------------
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
@@ -234,22 +246,30 @@ class Robot(gymnasium.Env):
         """A picture of the scene now, uint8[size, size, 3], by default at the policy's size."""
         size = size or self.image_size
         if size not in self._cameras:
-            self._cameras[size] = Camera(self.world, size, self.front)
+            self._cameras[size] = Camera(self.world, size, self.front, self.decorate)
         return self._cameras[size](camera)
 
-    def project(self, points: np.ndarray, camera: str = "front") -> np.ndarray:
-        """Where points of the scene lie in a camera's picture.
+    def projection(self, camera: str = "front") -> Callable[[np.ndarray], np.ndarray]:
+        """Where points of the scene lie in a camera's picture, while the camera stands still.
 
-        points: float[..., 3], in metres. Returns float[..., 2]: column and row, from 0 to 1.
+        Returns a function: float[..., 3], in metres -> float[..., 2], column and row, from 0 to 1.
         """
         self.render(camera)
         view = self._cameras[self.image_size].renderer.scene.camera
         eye = (np.asarray(view[0].pos) + view[1].pos) / 2  # the scene is drawn for two eyes
-        ahead, up = np.asarray(view[0].forward), np.asarray(view[0].up)
+        ahead, up = np.array(view[0].forward), np.array(view[0].up)
         axes = np.stack([np.cross(ahead, up), -up, ahead], axis=-1)
-        right, down, depth = np.moveaxis((np.asarray(points) - eye) @ axes, -1, 0)
         half = view[0].frustum_top / view[0].frustum_near  # half the picture, at distance 1
-        return np.stack([right, down], axis=-1) / (depth * half)[..., None] / 2 + 0.5
+
+        def project(points: np.ndarray) -> np.ndarray:
+            right, down, depth = np.moveaxis((np.asarray(points) - eye) @ axes, -1, 0)
+            return np.stack([right, down], axis=-1) / (depth * half)[..., None] / 2 + 0.5
+
+        return project
+
+    def project(self, points: np.ndarray, camera: str = "front") -> np.ndarray:
+        """`projection` of points, as the scene is now."""
+        return self.projection(camera)(points)
 
     def close(self) -> None:
         """Free the OpenGL contexts."""

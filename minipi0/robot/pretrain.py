@@ -1,0 +1,118 @@
+"""The mini VLM, from nothing to a checkpoint:  python -m minipi0.robot.pretrain
+
+The prefix half of a pi0 learns to answer questions about pictures of the table (`questions`). What
+is written is a small PaliGemma, in PaliGemma's own layout: `Pi0.from_paligemma` puts a fresh action
+expert beside it, as pi0's authors did with the large one.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from minipi0 import train, vlm
+from minipi0.checkpoint import run
+from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
+from minipi0.data.sources import cache_folder
+from minipi0.pi0 import Pi0
+from minipi0.robot import questions
+from minipi0.robot.recipes import CARRIED
+
+_HEADS = dict(depth=4, num_heads=4, num_kv_heads=1, head_dim=32)
+EXPERT = ExpertConfig(width=64, mlp_dim=128, **_HEADS)  # the usual action expert beside this VLM
+SIZE = Pi0Config.mini(
+    action_dim=4,
+    state_dim=4,
+    horizon=8,
+    vocab_size=vlm.VOCABULARY,
+    vlm=ExpertConfig(width=96, mlp_dim=192, **_HEADS),
+    action_expert=EXPERT,
+    vision=VisionConfig(64, patch_size=16, width=96, depth=2, num_heads=4, mlp_dim=192),
+)
+HELD_OUT = 1  # the seed of the pictures that nothing is trained on
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """pictures: how many. seed: theirs. config: sizes; its action expert is not trained."""
+
+    pictures: int = 8000
+    seed: int = 0
+    config: Pi0Config = SIZE
+    training: train.Recipe = field(
+        default_factory=lambda: train.Recipe(
+            steps=10_000,
+            batch_size=64,
+            learning_rate=1.5e-3,
+            final_learning_rate=5e-5,
+            warmup=200,
+            ema=0.995,
+        )
+    )
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the values, as `recipes.digest`."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def pictures(count: int, seed: int, progress: bool = True) -> questions.Questions:
+    """Labelled pictures, taken once and kept in the cache."""
+    file = cache_folder() / "pictures" / f"{count}_of_seed_{seed}.npz"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        questions.save(questions.photograph(range(count), seed, progress), file)
+    return questions.load(file)
+
+
+def make(out: str | Path, recipe: Pretraining | None = None, progress: bool = True) -> Path:
+    """Take the pictures, train, write the checkpoint in bf16 to `out`. An interrupted run goes on.
+
+    Returns `out`.
+    """
+    recipe, began = recipe or Pretraining(), time.time()
+    asked = pictures(recipe.pictures, recipe.seed, progress)
+    torch.manual_seed(recipe.training.seed)
+    model = Pi0(recipe.config)
+    state = cache_folder() / "runs" / recipe.digest[:16]  # until the training is through
+    resume, started = (state / run.STATE).exists(), time.time()
+    train.fit(
+        vlm.Answering(model),
+        asked,
+        recipe=recipe.training,
+        out=state,
+        resume=resume,
+        progress=progress,
+    )
+    about = {
+        "recipe": asdict(recipe),
+        "recipe_sha256": recipe.digest,
+        "command": "python -m minipi0.robot.pretrain",
+        "seed": recipe.training.seed,
+        "seconds": {
+            "pictures": round(started - began),
+            "training": round(time.time() - started),
+        },
+        "tokenizer": "bytes and locations",
+    }
+    model.to(torch.bfloat16).save_pretrained(out, layout="paligemma", about=about)
+    shutil.rmtree(state)
+    return Path(out)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minipi0.robot.pretrain", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--out", type=Path, default=CARRIED / "vlm", help="the checkpoint's folder")
+    print(make(parser.parse_args(arguments).out))
+
+
+if __name__ == "__main__":
+    main()
