@@ -102,7 +102,7 @@ def reply(model: Pi0, observation: Observation, length: int = 12) -> list[str]:
         if (answer == END).any(dim=1).all():
             break
         answer = F.pad(answer, (0, 1))
-    return [to_text(row) for row in answer.tolist()]
+    return [to_text(row) for row in answer[:, :length].tolist()]
 
 
 class Answering(nn.Module):
