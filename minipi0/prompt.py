@@ -10,9 +10,20 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerBase
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoTokenizer,
+    ByT5Tokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 LENGTH = 48  # tokens; what the released pi0 pads to
+LOCATIONS = 32  # words for a place along a picture's height or width; PaliGemma has 1024
+WORDS = (
+    "the a is there what at find touch count ones yes no 0 1 2 3 4 5 ball cube post balls cubes "
+    "posts black blue green pink purple red white yellow"
+).split()
 
 
 @cache
@@ -23,6 +34,22 @@ def byte_tokenizer() -> PreTrainedTokenizerBase:
     """
     # split_special_tokens: "<pad>" in a prompt is five bytes
     return ByT5Tokenizer(extra_ids=0, bos_token="<s>", split_special_tokens=True)
+
+
+@cache
+def word_tokenizer() -> PreTrainedTokenizerBase:
+    """The mini VLM's tokenizer: a token per word of WORDS and per location, "<loc00>" … "<loc31>".
+
+    PaliGemma's has whole words for what is said often, and locations too. Any other word is the
+    unknown one.
+    """
+    special = ["<pad>", "<eos>", "<unk>", "<bos>", "\n"]
+    locations = [f"<loc{i:02}>" for i in range(LOCATIONS)]
+    ids = {word: i for i, word in enumerate([*special, *WORDS, *locations])}
+    splitter = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))
+    splitter.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
+    named = dict(pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", bos_token="<bos>")
+    return PreTrainedTokenizerFast(tokenizer_object=splitter, name_or_path="words", **named)
 
 
 @cache

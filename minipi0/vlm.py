@@ -3,14 +3,12 @@
     [ picture | question "\\n" ]  answer          as PaliGemma does it (arXiv 2407.07726, Sec. 3)
       each attends to all         causal
 
-It is the prefix half of a `Pi0` and nothing else: the action expert is not touched. The vocabulary
-has LOCATIONS tokens more than the byte tokenizer, "<loc00>" … "<loc31>": a picture's height, or its
-width, in 32 equal parts. PaliGemma has 1024 of them.
+It is the prefix half of a `Pi0` and nothing else: the action expert is not touched. The words are
+those of `prompt.word_tokenizer`; a place is two of them, "<loc12> <loc07>": row and column, in 32
+parts each.
 
 Axes: B batch, P prefix tokens, A answer tokens, V vocabulary, W the VLM's width.
 """
-
-import re
 
 import torch
 import torch.nn.functional as F
@@ -20,49 +18,25 @@ from minipi0 import prompt
 from minipi0.observation import Observation
 from minipi0.pi0 import Pi0, block_mask
 
-LOCATIONS = 32
-FIRST_LOCATION = 260  # after the byte tokenizer's ids
-VOCABULARY = FIRST_LOCATION + LOCATIONS
-END, NEWLINE = 1, 13  # the byte tokenizer's: end of an answer, and "\n"
-
 
 def location(fraction: float) -> str:
     """Where along an axis, 0 to 1, as a word: "<loc07>"."""
-    return f"<loc{min(max(int(fraction * LOCATIONS), 0), LOCATIONS - 1):02}>"
-
-
-def to_ids(text: str) -> list[int]:
-    """Bytes and locations as token ids, without beginning and end."""
-    ids: list[int] = []
-    for piece in re.split(r"(<loc\d\d>)", text):
-        if piece.startswith("<loc"):
-            ids.append(FIRST_LOCATION + int(piece[4:6]))
-        else:
-            ids += prompt.byte_tokenizer().encode(piece, add_special_tokens=False)
-    return ids
-
-
-def to_text(ids: list[int]) -> str:
-    """The inverse of `to_ids`, up to the end token."""
-    ids = ids[: ids.index(END)] if END in ids else ids
-    words = [
-        f"<loc{i - FIRST_LOCATION:02}>"
-        if i >= FIRST_LOCATION
-        else prompt.byte_tokenizer().decode([i])
-        for i in ids
-    ]
-    return "".join(words)
+    part = int(fraction * prompt.LOCATIONS)
+    return f"<loc{min(max(part, 0), prompt.LOCATIONS - 1):02}>"
 
 
 def questions(texts: list[str]) -> tuple[Tensor, Tensor]:
-    """Questions as a model reads them: beginning, text, "\\n". Tokens int[B, L], mask bool[B, L]."""
-    start = prompt.byte_tokenizer().bos_token_id
-    return _padded([[start, *to_ids(text), NEWLINE] for text in texts])
+    """Questions as the policy reads its instruction: tokens int[B, L], mask bool[B, L]."""
+    return prompt.tokenize(texts, None, prompt.word_tokenizer())
 
 
 def answers(texts: list[str]) -> tuple[Tensor, Tensor]:
     """Answers, each with its end token. Tokens int[B, A], mask bool[B, A]."""
-    return _padded([[*to_ids(text), END] for text in texts])
+    words = prompt.word_tokenizer()
+    rows = [torch.tensor([*words.encode(text), words.eos_token_id]) for text in texts]
+    tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=words.pad_token_id)
+    lengths = torch.tensor([len(row) for row in rows])
+    return tokens, torch.arange(tokens.shape[1]) < lengths[:, None]
 
 
 def logits(model: Pi0, observation: Observation, answer: Tensor) -> Tensor:
@@ -93,16 +67,16 @@ def loss(model: Pi0, observation: Observation, answer: Tensor, mask: Tensor) -> 
 
 
 @torch.no_grad()
-def reply(model: Pi0, observation: Observation, length: int = 12) -> list[str]:
+def reply(model: Pi0, observation: Observation, length: int = 4) -> list[str]:
     """The likeliest answer, token by token. length: tokens at most."""
-    answer = torch.zeros(len(observation.tokens), 1, dtype=torch.int64)
+    words = prompt.word_tokenizer()
+    answer = torch.zeros(len(observation.tokens), 0, dtype=torch.int64)
     answer = answer.to(observation.tokens.device)
     for _ in range(length):
-        answer[:, -1] = logits(model, observation, answer)[:, -1].argmax(-1)
-        if (answer == END).any(dim=1).all():
-            break
-        answer = F.pad(answer, (0, 1))
-    return [to_text(row) for row in answer[:, :length].tolist()]
+        following = logits(model, observation, F.pad(answer, (0, 1)))[:, -1].argmax(-1)
+        answer = torch.cat([answer, following[:, None]], dim=1)
+    ended = (answer == words.eos_token_id).cumsum(1) > 0
+    return [words.decode(row[~end]) for row, end in zip(answer, ended, strict=True)]
 
 
 class Answering(nn.Module):
@@ -116,9 +90,3 @@ class Answering(nn.Module):
         """See `loss`. generator: not used, nothing is drawn."""
         return loss(self.model, observation, answer, action_mask)
 
-
-def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    longest = max(map(len, rows), default=0)
-    tokens = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-    mask = torch.tensor([[i < len(row) for i in range(longest)] for row in rows])
-    return tokens, mask

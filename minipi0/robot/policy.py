@@ -284,9 +284,11 @@ class Policy:
         named = self.about.get("tokenizer", "bytes" if own else "paligemma")
         if "paligemma" in named:
             return words.paligemma_tokenizer()
+        if named == "words":
+            return words.word_tokenizer()
         if named != "bytes":
             raise ValueError(
-                f'the checkpoint\'s tokenizer is {named!r}; known are "bytes" and "paligemma"'
+                f'the checkpoint\'s tokenizer is {named!r}; known are "bytes", "words" and "paligemma"'
             )
         return words.byte_tokenizer()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from minipi0 import train, vlm
+from minipi0 import prompt, train, vlm
 from minipi0.checkpoint import run
 from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
 from minipi0.data.sources import cache_folder
@@ -29,7 +29,7 @@ SIZE = Pi0Config.mini(
     action_dim=4,
     state_dim=4,
     horizon=8,
-    vocab_size=vlm.VOCABULARY,
+    vocab_size=len(prompt.word_tokenizer()),
     vlm=ExpertConfig(width=96, mlp_dim=192, **_HEADS),
     action_expert=EXPERT,
     vision=VisionConfig(64, patch_size=16, width=96, depth=2, num_heads=4, mlp_dim=192),
@@ -47,7 +47,7 @@ class Pretraining:
     training: train.Recipe = field(
         default_factory=lambda: train.Recipe(
             steps=10_000,
-            batch_size=64,
+            batch_size=32,
             learning_rate=1.5e-3,
             final_learning_rate=5e-5,
             warmup=200,
@@ -98,7 +98,7 @@ def make(out: str | Path, recipe: Pretraining | None = None, progress: bool = Tr
             "pictures": round(started - began),
             "training": round(time.time() - started),
         },
-        "tokenizer": "bytes and locations",
+        "tokenizer": "words",
     }
     model.to(torch.bfloat16).save_pretrained(out, layout="paligemma", about=about)
     shutil.rmtree(state)

@@ -1,9 +1,9 @@
 """Pictures of the table with questions and their answers, as many as wanted, labelled by the scene.
 
-    find the red ball          <loc12><loc07>    row and column, as PaliGemma points
-    what is at <loc12><loc07>  red ball
-    is there a red ball        yes
-    count the balls            2
+    find the red ball           <loc12> <loc07>    row and column, as PaliGemma points
+    what is at <loc12> <loc07>  red ball
+    is there a red ball         yes
+    count the balls             2
 
 Every colour and shape occurs, those too that no demonstrator of `touch` ever speaks of.
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from minipi0 import vlm
+from minipi0 import prompt, vlm
 from minipi0.observation import Observation
 from minipi0.robot.touch import COLOURS, NAMES, SHAPES, Touch, scatter
 
@@ -39,7 +39,7 @@ class Picture:
 def ask(picture: Picture, kind: str, rng: np.random.Generator) -> tuple[str, str]:
     """A question of this kind about a picture, and its answer."""
     i = rng.integers(len(picture.names))
-    where = "".join(map(vlm.location, picture.places[i]))
+    where = " ".join(map(vlm.location, picture.places[i]))
     if kind == "find":
         return f"find the {picture.names[i]}", where
     if kind == "what":
@@ -141,6 +141,6 @@ def same(got: str, wanted: str) -> bool:
     """Whether an answer is right; of two places, whether they are neighbours."""
     if not wanted.startswith("<loc"):
         return got == wanted
-    places = [[i for i in vlm.to_ids(text)] for text in (got, wanted)]
+    places = [prompt.word_tokenizer().encode(text) for text in (got, wanted)]
     near = zip(*places, strict=False)
     return len(places[0]) == len(places[1]) and all(abs(a - b) <= 1 for a, b in near)
