@@ -89,4 +89,3 @@ class Answering(nn.Module):
     def loss(self, observation, answer, action_mask=None, generator=None) -> Tensor:
         """See `loss`. generator: not used, nothing is drawn."""
         return loss(self.model, observation, answer, action_mask)
-

@@ -16,7 +16,7 @@ import gymnasium
 import torch
 
 import minipi0.robot  # noqa: F401 (registers the environments)
-from minipi0 import data, evaluate, train
+from minipi0 import data, evaluate, prompt, train
 from minipi0.baselines import CoTrained, GiantDecoder, Insulated
 from minipi0.checkpoint import PALIGEMMA, write_atomically
 from minipi0.pi0 import Pi0
@@ -54,7 +54,9 @@ class Road:
     def model(self) -> Pi0:
         """The carried VLM with what this road puts beside it."""
         expert = dict(width=self.width or pretrain.EXPERT.width)
-        expert = pretrain.ExpertConfig(**vars(pretrain.EXPERT) | expert | dict(mlp_dim=2 * expert["width"]))
+        expert = pretrain.ExpertConfig(
+            **vars(pretrain.EXPERT) | expert | dict(mlp_dim=2 * expert["width"])
+        )
         sizes = dict(action_expert=expert, action_dim=4, state_dim=4, horizon=8)
         model = self.kind.from_paligemma(VLM, **sizes, dtype=torch.float32)
         if self.frozen:
@@ -111,7 +113,9 @@ def score(model: Pi0, held_out: Some, samples: int = 8) -> float:
     indices = torch.arange(len(held_out))[::4]
     observation, actions, mask = held_out.batch(indices)
     many = observation[torch.arange(len(indices)).repeat(samples)]
-    noise = torch.randn(len(many.state), *actions.shape[1:], generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(
+        len(many.state), *actions.shape[1:], generator=torch.Generator().manual_seed(0)
+    )
     drawn = model.sample_actions(many, noise=noise).unflatten(0, (samples, -1))
     return round(evaluate.energy_score(drawn, actions, mask).nanmean().item(), 4)
 
@@ -127,7 +131,9 @@ def trials(model: Pi0, execute: int = EXECUTE, count: int = TRIALS, steps: int =
     """{group: [[seed, success, touched another, frames], …]} in closed loop."""
     policy, found = Policy(model, execute=execute, steps=steps), {}
     for group, names in GROUPS.items():
-        env = gymnasium.make("minipi0/Touch-v0", names=names, pictures=False, disable_env_checker=True)
+        env = gymnasium.make(
+            "minipi0/Touch-v0", names=names, pictures=False, disable_env_checker=True
+        )
         runs = [rollout(env, policy, FIRST_SEED + i) for i in range(count)]
         env.close()
         found[group] = [[r.seed, int(r.success), int(r.touched), r.frames] for r in runs]
@@ -164,7 +170,9 @@ def measure(road: Road, seed: int, chunks, held_out) -> dict:
     """One training and all that the notebook wants to know of it."""
     torch.manual_seed(seed)
     model = road.model()
-    trained = CoTrained(model, pretrain.pictures(8000, 0, progress=False)) if road.questions else model
+    trained = (
+        CoTrained(model, pretrain.pictures(8000, 0, progress=False)) if road.questions else model
+    )
     costs = cost(trained, model, chunks)
     watched = Watched(trained, model, held_out)
     model.train()
@@ -190,9 +198,13 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     folder = recipes.demonstrations(recipes.TOUCH)
-    whole = data.load(folder, 8, split="all", test_every=None, prompt_length=None)
+    words = prompt.word_tokenizer()
+    whole = data.load(folder, 8, split="all", test_every=None, prompt_length=None, tokenizer=words)
     count = len(whole.episodes)
-    chunks, held_out = Some(whole, range(count - HELD_OUT)), Some(whole, range(count - HELD_OUT, count))
+    chunks, held_out = (
+        Some(whole, range(count - HELD_OUT)),
+        Some(whole, range(count - HELD_OUT, count)),
+    )
     results = json.loads(args.out.read_text()) if args.out.exists() else {}
     for seed in args.seeds:
         for name, road in ROADS.items():
@@ -207,7 +219,15 @@ def main() -> None:
             lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in results.items())
             write_atomically(args.out, lambda path, lines=lines: path.write_text(f"{{{lines}}}\n"))
             rates = {g: sum(t[1] for t in ts) / len(ts) for g, ts in found["trials"].items()}
-            print(key, round(time.time() - began), "s", rates, found["skill"], found["energy"], flush=True)
+            print(
+                key,
+                round(time.time() - began),
+                "s",
+                rates,
+                found["skill"],
+                found["energy"],
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -36,8 +36,6 @@ class CoTrained(nn.Module):
 
     def loss(self, observation, actions, action_mask=None, generator=None) -> Tensor:
         """Both losses, as one number. generator: draws noise, tau, and which questions."""
-        acted = self.model.loss(
-            observation, actions, action_mask=action_mask, generator=generator
-        )
+        acted = self.model.loss(observation, actions, action_mask=action_mask, generator=generator)
         indices = torch.randint(len(self.questions), (self.batch_size,), generator=generator)
         return acted + self.weight * vlm.loss(self.model, *self.questions.batch(indices))

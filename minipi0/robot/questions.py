@@ -82,6 +82,38 @@ class Questions:
         return observe(self.pixels[indices // PER_PICTURE], asked), *vlm.answers(told)
 
 
+class Labels:
+    """The same pictures for the vision tower alone: which thing has its middle in which patch.
+
+    grid: patches a side.
+    """
+
+    def __init__(self, asked: Questions, grid: int):
+        self.pixels, self.grid = asked.pixels, grid
+        self.labels = torch.zeros(len(asked.contents), grid**2, len(NAMES) + 2)
+        for label, picture in zip(self.labels, asked.contents, strict=True):
+            for name, place in zip(picture.names, picture.places, strict=True):
+                cell = np.clip(place * grid, 0, grid - 1e-6)
+                row, column = cell.astype(int)
+                patch = label[row * grid + column]
+                patch[NAMES.index(name)] = 1
+                patch[-2:] = torch.from_numpy(cell - (row, column))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __deepcopy__(self, memo) -> "Labels":
+        return self
+
+    def batch(self, indices: Tensor) -> tuple[Observation, Tensor, Tensor]:
+        """Observations; float[B, patches, names + 2]: 1 for a thing whose middle is there, and that
+        middle's row and column within the patch; and bool[B, patches]: where there is one.
+        """
+        labels = self.labels[indices]
+        observation = observe(self.pixels[indices], [""] * len(indices))
+        return observation, labels, labels[..., :-2].any(-1)
+
+
 def observe(pixels: Tensor, asked: list[str]) -> Observation:
     """Pictures and questions as an observation. pixels: uint8[B, H, W, 3]."""
     images = pixels.permute(0, 3, 1, 2)[:, None].float() / 127.5 - 1

@@ -107,7 +107,7 @@ class Touch(Robot):
         return self.move_hand(rng.uniform((-0.12, 0.44, 0.2), (0.12, 0.5, 0.28)))
 
     def move_hand(self, to: np.ndarray) -> np.ndarray:
-        """The arm at rest with its hand at `to`, float64[3]. Returns Meta-World's observation."""
+        """The arm at rest with its hand at `to`, float64[3]. Returns what `_advance` does."""
         import mujoco
 
         world, kind = self.world, mujoco.mjtState.mjSTATE_INTEGRATION
@@ -141,7 +141,9 @@ class Touch(Robot):
         def act(seen: np.ndarray) -> np.ndarray:
             wanted = target - seen[:3]
             # high until nearly above it: so the hand touches nothing on its path
-            wanted[2] = max(wanted[2], 0.16 - seen[2]) if np.hypot(*wanted[:2]) > 0.05 else wanted[2]
+            wanted[2] = (
+                max(wanted[2], 0.16 - seen[2]) if np.hypot(*wanted[:2]) > 0.05 else wanted[2]
+            )
             move = 8 * wanted
             move *= min(1, speed / max(np.linalg.norm(move), 1e-9))
             return np.array([*move, -1], dtype=np.float32)
@@ -167,8 +169,13 @@ class Touch(Robot):
             scene.ngeom += 1
 
     def _advance(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One of Meta-World's steps without its reward: its observation, and the hand (m)."""
-        self.world.set_xyz_action(action[:3])
-        self.world.do_simulation([action[3], -action[3]], self.world.frame_skip)
-        seen = self.world._get_obs()
-        return seen, seen[:3]
+        """One of Meta-World's steps without its reward, which is slow, and without what it sees
+        beside the arm: [hand x, y, z, gripper opening], and the hand (m).
+        """
+        world = self.world
+        world.set_xyz_action(action[:3])
+        world.do_simulation([action[3], -action[3]], world.frame_skip)
+        hand = world.get_endeff_pos()
+        claws = [world.data.body(name).xpos for name in ("rightclaw", "leftclaw")]
+        opening = np.clip(np.linalg.norm(claws[0] - claws[1]) / 0.1, 0, 1)
+        return np.array([*hand, opening]), hand
