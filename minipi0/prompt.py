@@ -9,8 +9,8 @@ Axes: B prompts, L tokens of the longest.
 from functools import cache
 
 import torch
-from torch import Tensor
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
 from transformers import (
     AutoTokenizer,
     ByT5Tokenizer,

@@ -7,7 +7,12 @@ from minipi0.exercises import exercise
 from minipi0.exercises.answers import near, numbers
 
 _HEADS = dict(depth=2, num_heads=2, num_kv_heads=1, head_dim=8)
-VLM_PARTS = ("vision.", "projector.", "embedding.", "experts.vlm.")
+VLM_PARTS = {
+    "vision.": "vision tower",
+    "projector.": "projector",
+    "embedding.": "embedding",
+    "experts.vlm.": "VLM's layers",
+}
 
 
 def small(kind: type = Pi0) -> Pi0:
@@ -51,7 +56,6 @@ def _weights_per_euler_step(answer):
 
 @exercise("06.2")
 def _insulate(answer):
-    model = small()
     cache = [(torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)) for _ in "ab"]
     found = answer(cache)
     try:
@@ -66,11 +70,14 @@ def _insulate(answer):
     if any(part.requires_grad for part in parts):
         which = "keys" if pairs[0][0].requires_grad else "values"
         return f"a gradient still flows back through the {which}"
-    if any((a != b).any() for pair, old in zip(pairs, cache) for a, b in zip(pair, old)):
+    if any(
+        (a != b).any()
+        for pair, old in zip(pairs, cache, strict=True)
+        for a, b in zip(pair, old, strict=True)
+    ):
         return "the numbers changed: only the gradient is to be cut"
     if not cache[0][0].requires_grad:
         return "the cache that was given is changed: make new tensors"
-    del model
     return None
 
 
@@ -80,10 +87,10 @@ def _freeze(answer):
     answer(model)
     trained = {name for name, weights in model.named_parameters() if weights.requires_grad}
     everything = {name for name, _ in model.named_parameters()}
-    wanted = {name for name in everything if not name.startswith(VLM_PARTS)}
+    wanted = {name for name in everything if not name.startswith(tuple(VLM_PARTS))}
     if trained == everything:
         return "nothing is frozen: set requires_grad to False"
-    for part, what in zip(VLM_PARTS, ("vision tower", "projector", "embedding", "VLM's layers")):
+    for part, what in VLM_PARTS.items():
         if any(name.startswith(part) for name in trained):
             return f"the {what} still learns, so the VLM changes"
     if lost := sorted(wanted - trained):

@@ -288,7 +288,7 @@ class Policy:
             return words.word_tokenizer()
         if named != "bytes":
             raise ValueError(
-                f'the checkpoint\'s tokenizer is {named!r}; known are "bytes", "words" and "paligemma"'
+                f"the checkpoint's tokenizer is {named!r}; known are bytes, words and paligemma"
             )
         return words.byte_tokenizer()
 

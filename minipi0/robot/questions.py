@@ -154,11 +154,13 @@ def load(file: Path) -> Questions:
         names = [line.split("|") for line in found["names"].tolist()]
         ends = np.cumsum([len(row) for row in names])
         places = np.split(found["places"], ends[:-1])
-        return Questions(found["pixels"], [Picture(*pair) for pair in zip(names, places)])
+        return Questions(
+            found["pixels"], [Picture(*pair) for pair in zip(names, places, strict=True)]
+        )
 
 
 def score(model, asked: Questions, indices: Tensor) -> dict[str, list[bool]]:
-    """{kind: right or wrong for every question}. A place is right within one part of 32 each way."""
+    """{kind: right or wrong, per question}. A place is right within one of 32 parts each way."""
     questions, answers = asked.texts(indices)
     right: dict[str, list[bool]] = {}
     for some in torch.arange(len(indices)).split(128):
