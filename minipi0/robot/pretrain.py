@@ -1,7 +1,7 @@
 """The mini VLM, from nothing to a checkpoint:  python -m minipi0.robot.pretrain
 
-As PaliGemma was made: first its eye alone learns to see (there: SigLIP, from captions; here: which
-thing is in which patch), then eye and language model learn together to answer questions about
+As PaliGemma was made: first its eye learns which words fit what it sees (there: SigLIP, pictures
+and captions; here: patches and the things in them), then eye and language model learn together to answer questions about
 pictures (`questions`). What is written is a small PaliGemma, in PaliGemma's own layout:
 `Pi0.from_paligemma` puts a fresh action expert beside it, as pi0's authors did with the large one.
 """
@@ -23,7 +23,7 @@ from minipi0.checkpoint import run
 from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
 from minipi0.data.sources import cache_folder
 from minipi0.pi0 import Pi0
-from minipi0.robot import questions, touch
+from minipi0.robot import questions
 from minipi0.robot.recipes import CARRIED
 
 _HEADS = dict(depth=4, num_heads=4, num_kv_heads=1, head_dim=32)
@@ -54,8 +54,8 @@ class Pretraining:
     pictures: int = 8000
     seed: int = 0
     config: Pi0Config = SIZE
-    seeing: train.Recipe = _recipe(3000, learning_rate=2e-3, batch_size=64)
-    training: train.Recipe = _recipe(8000, learning_rate=1e-3, batch_size=32)
+    seeing: train.Recipe = _recipe(1800, learning_rate=2e-3, batch_size=64)
+    training: train.Recipe = _recipe(3500, learning_rate=1e-3, batch_size=64)
 
     @property
     def digest(self) -> str:
@@ -64,24 +64,40 @@ class Pretraining:
 
 
 class Seeing(nn.Module):
-    """The vision tower with a linear head, which is thrown away: what is in each patch, and where.
+    """The eye learns words: what is projected from a patch must be near the words for what is in it.
+
+    SigLIP's loss (arXiv 2303.15343), a sigmoid for every pair, with patches in place of pictures and
+    words in place of captions. The place of a thing's middle is a choice among the location words,
+    through a linear map for the row and one for the column; these two are thrown away.
 
     In the form that `train.fit` takes: its "actions" are the labels of `questions.Labels`.
     """
 
-    def __init__(self, vision: nn.Module, width: int):
+    def __init__(self, model: Pi0):
         super().__init__()
-        self.vision, self.head = vision, nn.Linear(width, len(touch.NAMES) + 2)
+        self.vision, self.projector, self.embedding = model.vision, model.projector, model.embedding
+        width = model.config.vlm.width
+        self.row, self.column = nn.Linear(width, width), nn.Linear(width, width)
+        self.bias = nn.Parameter(torch.tensor(-2.0))  # most words are not in most patches
+        words = prompt.word_tokenizer()
+        places = [vlm.location(i / prompt.LOCATIONS) for i in range(prompt.LOCATIONS)]
+        self.words, self.places = (
+            torch.tensor(words.convert_tokens_to_ids(some)) for some in (questions.SEEN, places)
+        )
 
     def loss(self, observation, labels, action_mask=None, generator=None) -> Tensor:
-        """Cross entropy of every name in every patch, and the squared error of the places.
+        """Cross entropy of words and places. labels, action_mask: as of `questions.Labels`.
 
-        labels, action_mask: as of `Labels.batch`. generator: not used.
+        generator: not used, nothing is drawn.
         """
-        found = self.head(self.vision(observation.images[:, 0]).last_hidden_state)
-        names = F.binary_cross_entropy_with_logits(found[..., :-2], labels[..., :-2])
-        places = (found[..., -2:] - labels[..., -2:])[action_mask].square().mean()
-        return len(touch.NAMES) * names + places
+        features = self.projector(self.vision(observation.images[:, 0]).last_hidden_state)
+        matches = features @ self.embedding(self.words).T + self.bias  # (B, patches, words)
+        there, place = labels[..., :-2], labels[action_mask][:, -2:].long()
+        loss = len(self.words) * F.binary_cross_entropy_with_logits(matches, there)
+        for axis, turn in enumerate((self.row, self.column)):
+            scores = turn(features[action_mask]) @ self.embedding(self.places).T
+            loss = loss + F.cross_entropy(scores, place[:, axis])
+        return loss
 
 
 def pictures(count: int, seed: int, progress: bool = True) -> questions.Questions:
@@ -105,11 +121,9 @@ def make(out: str | Path, recipe: Pretraining | None = None, progress: bool = Tr
     state = cache_folder() / "runs" / recipe.digest[:16]  # until the training is through
     resume, started = (state / run.STATE).exists(), time.time()
     if not resume:
-        labels = questions.Labels(
-            asked, recipe.config.vision.image_size // recipe.config.vision.patch_size
-        )
-        seeing = Seeing(model.vision, recipe.config.vision.width)
-        train.fit(seeing, labels, recipe=recipe.seeing, progress=progress)
+        sizes = recipe.config.vision
+        labels = questions.Labels(asked, sizes.image_size // sizes.patch_size)
+        train.fit(Seeing(model), labels, recipe=recipe.seeing, progress=progress)
     answering = vlm.Answering(model)
     run_of = dict(out=state, resume=resume, progress=progress)
     train.fit(answering, asked, recipe=recipe.training, **run_of)

@@ -20,9 +20,11 @@ from tqdm.auto import tqdm
 
 from minipi0 import prompt, vlm
 from minipi0.observation import Observation
+from minipi0.prompt import LOCATIONS
 from minipi0.robot.touch import COLOURS, NAMES, SHAPES, Touch, scatter
 
 KINDS = ("find", "find", "what", "is", "count")  # how often each is asked
+SEEN = (*COLOURS, *SHAPES)  # the words for what can be seen
 PER_PICTURE = 8  # questions about a picture
 
 
@@ -83,21 +85,20 @@ class Questions:
 
 
 class Labels:
-    """The same pictures for the vision tower alone: which thing has its middle in which patch.
+    """The same pictures for the eye alone: the words for the things whose middle is in each patch.
 
     grid: patches a side.
     """
 
     def __init__(self, asked: Questions, grid: int):
-        self.pixels, self.grid = asked.pixels, grid
-        self.labels = torch.zeros(len(asked.contents), grid**2, len(NAMES) + 2)
+        self.pixels = asked.pixels
+        self.labels = torch.zeros(len(asked.contents), grid**2, len(SEEN) + 2)
         for label, picture in zip(self.labels, asked.contents, strict=True):
             for name, place in zip(picture.names, picture.places, strict=True):
-                cell = np.clip(place * grid, 0, grid - 1e-6)
-                row, column = cell.astype(int)
+                row, column = np.clip(place * grid, 0, grid - 1).astype(int)
                 patch = label[row * grid + column]
-                patch[NAMES.index(name)] = 1
-                patch[-2:] = torch.from_numpy(cell - (row, column))
+                patch[[SEEN.index(word) for word in name.split()]] = 1
+                patch[-2:] = torch.from_numpy((place * LOCATIONS).clip(0, LOCATIONS - 1))
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -106,8 +107,8 @@ class Labels:
         return self
 
     def batch(self, indices: Tensor) -> tuple[Observation, Tensor, Tensor]:
-        """Observations; float[B, patches, names + 2]: 1 for a thing whose middle is there, and that
-        middle's row and column within the patch; and bool[B, patches]: where there is one.
+        """Observations; float[B, patches, words + 2]: 1 for a word that fits, and row and column of
+        the thing's middle, in locations; and bool[B, patches]: where there is a thing.
         """
         labels = self.labels[indices]
         observation = observe(self.pixels[indices], [""] * len(indices))
