@@ -29,11 +29,12 @@ ROOMS = {
     "checkpoint": {"config", "normalise"},
     "data": {"normalise", "observation", "prompt"},
     "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "compiled"},
-    "baselines": {"flow", "checkpoint", "config", "observation", "pi0"},
+    "vlm": {"observation", "pi0", "prompt"},
+    "baselines": {"flow", "checkpoint", "config", "observation", "pi0", "vlm"},
     "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
     "robot": {
         *("flow", "config", "observation", "prompt", "normalise", "intervals"),
-        *("checkpoint", "data", "pi0", "baselines", "train"),
+        *("checkpoint", "data", "pi0", "vlm", "baselines", "train"),
     },
     "serve": {"robot"},
     "plots": {"flow", "toys", "evaluate", "intervals", "planning"},
@@ -44,11 +45,11 @@ INSIDE = {  # the order of a room's files: each may import those before it
     "data": "sources lerobot writer frames chunks problems report neighbours",
     "checkpoint": "files layouts sizes statistics about store run",
     "toys": "targets network",
-    "baselines": "regression",
-    "robot": "simulator tasks wall two_ways demonstrate recipes chunking inputs policy rollout "
+    "baselines": "regression giant_decoder insulated",
+    "robot": "simulator tasks wall touch two_ways demonstrate recipes questions pretrain chunking inputs policy rollout "
     "trials watch live scenes server",
     "plots": "style shared flow_field straight_lines velocity_targets why_tau one_vs_ten_steps "
-    "two_experts real_robot_data real_robot how_many_trials real_pi0 meet_the_robot",
+    "two_experts separate_expert real_robot_data real_robot how_many_trials real_pi0 meet_the_robot",
     "widgets": "targets base straight_line flow_field euler_steps fallback episode_player "
     "trial_planner recordings robot_player robot_fallback",
 }

@@ -1,9 +1,10 @@
 """The mini VLM, from nothing to a checkpoint:  python -m minipi0.robot.pretrain
 
 As PaliGemma was made: first its eye learns which words fit what it sees (there: SigLIP, pictures
-and captions; here: patches and the things in them), then eye and language model learn together to answer questions about
-pictures (`questions`). What is written is a small PaliGemma, in PaliGemma's own layout:
-`Pi0.from_paligemma` puts a fresh action expert beside it, as pi0's authors did with the large one.
+and captions; here: patches and the things in them). Then eye and language model together learn to
+answer questions about pictures (`questions`). Without the first part, the second gets nowhere in
+this time. What is written is a small PaliGemma, in PaliGemma's own layout: `Pi0.from_paligemma`
+puts a fresh action expert beside it, as pi0's authors did with the large one.
 """
 
 import argparse
@@ -64,11 +65,11 @@ class Pretraining:
 
 
 class Seeing(nn.Module):
-    """The eye learns words: what is projected from a patch must be near the words for what is in it.
+    """The eye learns words: what comes from a patch must be near the words for what is in it.
 
-    SigLIP's loss (arXiv 2303.15343), a sigmoid for every pair, with patches in place of pictures and
-    words in place of captions. The place of a thing's middle is a choice among the location words,
-    through a linear map for the row and one for the column; these two are thrown away.
+    SigLIP's loss (arXiv 2303.15343), a sigmoid for every pair, with patches in place of pictures
+    and words in place of captions. The place of a thing's middle is a choice among the location
+    words, through a linear map for the row and one for the column; these two are thrown away.
 
     In the form that `train.fit` takes: its "actions" are the labels of `questions.Labels`.
     """
