@@ -46,10 +46,11 @@ INSIDE = {  # the order of a room's files: each may import those before it
     "checkpoint": "files layouts sizes statistics about store run",
     "toys": "targets network",
     "baselines": "regression giant_decoder insulated",
-    "robot": "simulator tasks wall touch two_ways demonstrate recipes questions pretrain chunking inputs policy rollout "
-    "trials watch live scenes server",
+    "robot": "simulator tasks wall touch two_ways demonstrate recipes questions pretrain "
+    "chunking inputs policy rollout trials watch live scenes server",
     "plots": "style shared flow_field straight_lines velocity_targets why_tau one_vs_ten_steps "
-    "two_experts separate_expert real_robot_data real_robot how_many_trials real_pi0 meet_the_robot",
+    "two_experts separate_expert real_robot_data real_robot how_many_trials real_pi0 "
+    "meet_the_robot",
     "widgets": "targets base straight_line flow_field euler_steps fallback episode_player "
     "trial_planner recordings robot_player robot_fallback",
 }
