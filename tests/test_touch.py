@@ -31,7 +31,7 @@ def test_a_seed_fixes_the_scene(env):
 
     first, other = scene(3), scene(4)
     assert scene(3) == first != other
-    assert first[1] == f"touch the {first[2][0].name}" and first[2][0].name in touch.TRAINED
+    assert first[1] == f"find the {first[2][0].name}" and first[2][0].name in touch.TRAINED
     places = np.array([(thing.x, thing.y) for thing in first[2]])
     apart = np.linalg.norm(places[:, None] - places[None], axis=-1)[np.triu_indices(3, 1)]
     assert (apart > touch.APART).all()

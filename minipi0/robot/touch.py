@@ -102,7 +102,7 @@ class Touch(Robot):
         wanted = str(rng.choice(self.names))
         others = rng.choice([name for name in NAMES if name != wanted], self.count - 1, False)
         self.things = scatter([wanted, *map(str, others)], rng)
-        self.prompt = f"touch the {wanted}"
+        self.prompt = f"find the {wanted}"
         self.touched = False
         return self.move_hand(rng.uniform((-0.12, 0.44, 0.2), (0.12, 0.5, 0.28)))
 
