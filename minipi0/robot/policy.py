@@ -3,6 +3,7 @@
     policy = Policy.from_pretrained("runs/first", execute=8)
     policy(observation)                  # float32[k, D], k actions to execute
     policy.act(observation)              # float32[D], one action; thinks only when it has to
+    Ahead(policy).act(observation)       # the same, thinking while the robot moves: `ahead`
 
 An observation is a plain dict: {camera name: picture, …, "state": numbers, "prompt": text}. The
 keys may also be openpi's or LeRobot's, see `inputs`.
@@ -11,6 +12,8 @@ Axes: H action horizon, k executed actions, D action dims, S state dims, C camer
 """
 
 import copy
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +28,10 @@ from minipi0.normalise import normalisers
 from minipi0.observation import Observation
 from minipi0.pi0 import Pi0
 from minipi0.robot.chunking import Ensemble, Queue, continue_chunk
-from minipi0.robot.inputs import flatten, picture, short
+from minipi0.robot.inputs import flatten, picture, short, vector
 
 MODELS = {model.__name__: model for model in (Pi0, Regression, GaussianRegression)}
+FAR = 20  # standard deviations from the training data: no robot goes there, another unit does
 
 
 class Policy:
@@ -124,20 +128,24 @@ class Policy:
         if self.queue.wants:
             if observation is None:
                 raise ValueError("a new chunk is due: give an observation (see needs_observation)")
-            previous = None
-            if self.real_time and self.last is not None:
-                previous = self.last[:, self.queue.execute :]
-            seen = self.observe(observation)
-            self.last = self._sample(seen, 1, previous)
-            self.queue.add(self._to_robot(self.last, seen)[0])
-            self.calls += 1
+            self.queue.add(self.think(observation))
         return self.queue.pop()
+
+    def think(self, observation: dict) -> np.ndarray:
+        """A whole chunk, float32[H, D]; with real_time it continues the one before."""
+        seen = self.observe(observation)
+        previous = self._left(seen) if self.real_time and self.last is not None else None
+        last = self._sample(seen, 1, previous)
+        chunk = self._to_robot(last, seen)[0]
+        self.last, self.last_seen = last, seen
+        self.calls += 1
+        return chunk
 
     def reset(self, seed: int | None = None) -> None:
         """Begin an episode: forget the queue, count the calls from 0. seed: another one."""
         self.seed = self.seed if seed is None else seed
         self._check_options()
-        self.calls, self.last = 0, None
+        self.calls, self.last, self.last_seen = 0, None, None
         if self.ensemble is None:
             self.queue = Queue(self.execute, self.delay)
         else:
@@ -148,12 +156,19 @@ class Policy:
         seen = self.observe(observation)
         return self._to_robot(self._sample(seen, samples), seen)
 
-    def warm_up(self) -> None:
-        """Run once on a black picture: what is compiled or allocated at first use is then there."""
+    def warm_up(self, prompt: str = "go") -> float:
+        """Think twice of a black picture, so that what is made at first use is there.
+
+        Returns the seconds of the second time: times the robot's rate, it is the least `delay`.
+        """
         black = np.zeros((self.config.vision.image_size,) * 2 + (3,), np.uint8)
         seen = {camera: black for camera in self.cameras if camera}
         middle = self.normaliser["state"].to_robot(torch.zeros(self.state_dim))
-        self.chunk(seen | {"state": middle, "prompt": "go"})
+        twin = self.another()  # this one's episode goes on as if nothing had been
+        for _ in range(2):  # with real_time, the second continues the first
+            began = time.perf_counter()
+            twin.think(seen | {"state": middle, "prompt": prompt})
+        return time.perf_counter() - began
 
     def another(self) -> "Policy":
         """The same model, with a queue of its own: for another robot."""
@@ -208,10 +223,7 @@ class Policy:
         """float32[S_model]: normalised, then padded with zeros."""
         if "state" not in given:
             raise ValueError(f'the observation has no "state"; it has {sorted(given)}')
-        try:
-            state = torch.as_tensor(np.asarray(given["state"], dtype=np.float32))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"the state cannot be read as numbers: {error}") from None
+        state = torch.from_numpy(vector("state", given["state"]))
         names = self.about.get("state_names") or []
         if len(names) != self.state_dim:
             names = [f"number {i}" for i in range(self.state_dim)]
@@ -223,6 +235,13 @@ class Policy:
         if wrong:
             raise ValueError(f"the state holds NaN or infinity: {', '.join(wrong)}")
         state = self.normaliser["state"].to_model(state)
+        far = [f"{n} ({x:+.0f})" for n, x in zip(names, state, strict=True) if abs(x) > FAR]
+        if far:
+            warnings.warn(
+                f"the state is far from all training data: {', '.join(far)} standard deviations or "
+                "half ranges. Is it in the units, and in the order, of the training data?",
+                stacklevel=5,
+            )
         return torch.nn.functional.pad(state, (0, self.config.state_dim - self.state_dim))
 
     def _tokens(self, text: str) -> tuple[Tensor, Tensor]:
@@ -235,6 +254,21 @@ class Policy:
         return self._said_tokens
 
     # ---- commands out --------------------------------------------------------------------------
+
+    def _left(self, seen: Observation) -> Tensor:
+        """What is left of the last chunk, as the model would say it now: [1, overlap, D_model]."""
+        left = self.last[:, self.queue.execute :]
+        if self.relative:  # to the state of that time: make it relative to that of today
+            before, now = (self._robot_state(one) for one in (self.last_seen, seen))
+            _, scale = self.normaliser["action"].shift_and_scale()
+            moved = (before - now)[self.relative] / scale[self.relative]
+            left = left.clone()
+            left[..., self.relative] += moved.to(left)
+        return left
+
+    def _robot_state(self, seen: Observation) -> Tensor:
+        """float32[S], in the robot's units."""
+        return self.normaliser["state"].to_robot(seen.state[0, : self.state_dim].float().cpu())
 
     def _sample(self, seen: Observation, samples: int, previous: Tensor | None = None) -> Tensor:
         """Chunks in the model's numbers, [n, H, D_model]."""
@@ -253,9 +287,7 @@ class Policy:
         """float32[n, H, D]: without the padded dims, in the robot's units, absolute."""
         actions = self.normaliser["action"].to_robot(chunks[..., : self.action_dim].float().cpu())
         if self.relative:
-            state = seen.state[0, : self.state_dim].float().cpu()
-            state = self.normaliser["state"].to_robot(state)
-            actions[..., self.relative] += state[self.relative]
+            actions[..., self.relative] += self._robot_state(seen)[self.relative]
         if not actions.isfinite().all():
             raise FloatingPointError(
                 "the model's chunk holds NaN or infinity: its weights may be broken, or float16 "
@@ -276,7 +308,11 @@ class Policy:
                 f"cameras names {len(cameras)}, the model was trained with {len(trained)}: "
                 f"{trained}; put None where the robot has none"
             )
-        return [c if c is None else short(c) for c in (trained if cameras is None else cameras)]
+        chosen = [c if c is None else short(c) for c in (trained if cameras is None else cameras)]
+        twice = [c for c in chosen if c is not None and chosen.count(c) > 1]
+        if twice:
+            raise ValueError(f"cameras names {twice[0]!r} twice: {chosen}")
+        return chosen
 
     def _tokenizer(self):
         self._said, self._said_tokens = None, None
@@ -292,6 +328,14 @@ class Policy:
 
     def _check_options(self) -> None:
         horizon = self.config.horizon
+        for name in ("execute", "steps", "delay", "seed"):
+            if not isinstance(getattr(self, name), int | np.integer):
+                raise ValueError(f"{name} must be a whole number, not {getattr(self, name)}")
+        if self.steps < 1 or self.seed < 0:
+            raise ValueError(
+                "steps must be at least 1 and the seed must not be negative: "
+                f"{self.steps}, {self.seed}"
+            )
         if not 1 <= self.execute <= horizon:
             raise ValueError(
                 f"execute must lie between 1 and the horizon, {horizon}: {self.execute}"
@@ -306,5 +350,3 @@ class Policy:
             raise ValueError("an ensemble knows no delay and no real_time: choose one of them")
         if self.real_time and type(self.model) is not Pi0:
             raise ValueError(f"real_time needs a flow model, not a {type(self.model).__name__}")
-        if self.real_time and self.relative:
-            raise ValueError("real_time needs absolute actions, and this checkpoint's are relative")
