@@ -37,7 +37,7 @@ ROOMS = {
     },
     "serve": {"robot"},
     "plots": {"flow", "toys", "evaluate", "intervals", "planning"},
-    "widgets": {"toys", "planning", "checkpoint", "robot", "plots"},
+    "widgets": {"toys", "planning", "checkpoint", "data", "robot", "plots"},
     "exercises": {"flow", "toys", "evaluate", "pi0", "robot", *EXPORTED},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
@@ -45,12 +45,12 @@ INSIDE = {  # the order of a room's files: each may import those before it
     "checkpoint": "files layouts sizes statistics about store run",
     "toys": "targets network",
     "baselines": "regression",
-    "robot": "simulator tasks wall two_ways demonstrate recipes chunking ahead inputs policy "
-    "rollout trials watch live scenes server client",
+    "robot": "simulator tasks wall two_ways demonstrate recipes teleoperate chunking ahead "
+    "inputs policy rollout trials watch live scenes server client",
     "plots": "style shared flow_field straight_lines velocity_targets why_tau one_vs_ten_steps "
     "two_experts real_robot_data real_robot how_many_trials real_pi0 meet_the_robot",
     "widgets": "targets base straight_line flow_field euler_steps fallback episode_player "
-    "trial_planner recordings robot_player robot_fallback",
+    "trial_planner recordings robot_player robot_fallback teleoperator",
 }
 
 
