@@ -4,6 +4,7 @@ import contextlib
 import threading
 import urllib.request
 
+import gymnasium
 import msgpack
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from websockets.sync.client import connect
 from minipi0.robot import recipes, server
 from minipi0.robot.ahead import Ahead
 from minipi0.robot.client import Client
+from minipi0.robot.policy import Policy
+from minipi0.robot.rollout import rollout
 
 
 class Echo:
@@ -224,3 +227,39 @@ def test_openpis_own_client(running):
     with pytest.raises(RuntimeError, match="the observation has no 'state'"):
         policy.infer({"prompt": "go"})
     assert policy.infer(observation)["actions"][0, 0] == 2.5
+
+
+def test_openpis_client_drives_the_simulator_as_the_policy_itself_would():
+    client = pytest.importorskip("openpi_client.websocket_client_policy", reason="no openpi-client")
+    policy = Policy.from_pretrained(recipes.CARRIED / "wall", execute=7)
+    served = policy.another()  # its first trial has the seed of both
+    served.reset(3)
+    env = gymnasium.make("minipi0/Wall-v0", pictures=False, cameras=("front",))
+    expected = rollout(env, policy, 3, record=True)
+
+    class Remote:
+        """What `rollout` asks of a policy, by openpi's client."""
+
+        def reset(self, seed):
+            self.actions = []
+
+        @property
+        def needs_observation(self):
+            return not self.actions
+
+        def act(self, observation):
+            if not self.actions:
+                self.actions = list(connection.infer(observation)["actions"])
+            return self.actions.pop(0)
+
+    with server.start(lambda: served, port=0, report=lambda line: None) as here:
+        thread = threading.Thread(target=here.serve_forever)
+        thread.start()
+        connection = client.WebsocketClientPolicy("127.0.0.1", here.socket.getsockname()[1])
+        found = rollout(env, Remote(), 3, record=True)
+        connection._ws.close()
+        here.shutdown()
+        thread.join()
+    env.close()
+    assert found == expected
+    np.testing.assert_array_equal(found.recording.actions, expected.recording.actions)
