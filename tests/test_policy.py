@@ -105,6 +105,16 @@ def test_numpy_torch_and_pil_pictures_mean_the_same():
         np.testing.assert_array_equal(Policy(model())(observation(**given)), expected)
 
 
+def test_pil_pictures_of_every_kind_are_read_as_colours():
+    grey = Image.fromarray(np.full((8, 8), 90, np.uint8))
+    expected = Policy(model())(observation(hand=np.full((8, 8, 3), 90, np.uint8)))
+    for mode in ("L", "RGBA", "P", "RGB"):
+        found = Policy(model())(observation(hand=grey.convert(mode)))
+        np.testing.assert_array_equal(found, expected)
+    turned = observation(hand=np.full((8, 8, 3), 90, np.uint8)[::-1, :, ::-1])
+    np.testing.assert_array_equal(Policy(model())(turned), expected)
+
+
 def test_a_camera_that_is_absent_does_not_matter():
     one = Policy(model(), cameras=["front", None])
     alone = Policy(model(), cameras=["front"], about=ABOUT | {"cameras": ["front"]})
@@ -177,6 +187,8 @@ def test_a_longer_prompt_gets_more_room_and_padding_does_not_matter():
         ({"state": None}, "state cannot be read as numbers"),
         ({"state": [1e300, 0, 0]}, "NaN or infinity: x"),
         ({"prompt": b"open"}, "give the instruction as a text"),
+        ({"prompt": "open " * 300}, "the prompt has 1500 characters, the most are 1000"),
+        ({"state": {"x": 1.0, "y": 2.0, "grip": 3.0}}, 'no "state"; it has .*state.x'),
         ({"prompt": None}, "give the instruction as a text"),
         ({"prompt": ["open"]}, "give the instruction as a text"),
         ({"prompt": " "}, "give the instruction as a text"),

@@ -2,6 +2,7 @@
 
 import queue
 
+import gymnasium
 import numpy as np
 import pytest
 from browser import MODEL_JS, blank_page, needs_chromium
@@ -94,6 +95,32 @@ def test_what_goes_wrong_is_told():
     arm.begin()
     assert said.get(timeout=PATIENCE) == (None, "RuntimeError: no OpenGL to render with")
     arm.close()
+
+
+def test_keys_press_the_button_of_the_simulator():
+    made, said = [], queue.Queue()
+
+    def make():
+        made.append(gymnasium.make("minipi0/button-press-v0", pictures=False))
+        return made[-1]
+
+    arm = Teleoperation(make, lambda picture, line: said.put(line))
+    arm.begin()
+    line = said.get(timeout=6 * PATIENCE)
+    if "no OpenGL" in line:
+        pytest.skip(line)
+    world = made[0].unwrapped
+    while "uccess" not in line:
+        hand, button = world.seen[:3], world.seen[4:7]
+        aside = button[0] - hand[0]
+        keys = ["ArrowRight" if aside > 0 else "ArrowLeft"] if abs(aside) > 0.02 else []
+        arm.press((keys + ["s"] if hand[2] > 0.09 else keys) or ["ArrowUp"])
+        line = said.get(timeout=6 * PATIENCE)
+    arm.press([])
+    arm.close()
+    (episode,) = arm.episodes
+    assert episode.task == "push the red button in" and 5 < len(episode.actions) < 40
+    assert episode.videos["observation.images.hand"].shape == (len(episode.actions), 64, 64, 3)
 
 
 def test_the_widget_takes_the_pages_messages_and_no_others():

@@ -5,7 +5,7 @@ from matplotlib.ticker import PercentFormatter
 
 from minipi0.plots import style
 
-COLOURS = (style.NOISE, style.ONE_STEP, style.FLOW, style.DATA, style.GAUSSIAN, style.REGRESSION)
+COLOURS = (style.NOISE, style.FLOW, style.ONE_STEP, style.DATA, style.GAUSSIAN, style.REGRESSION)
 
 
 def film(rows: dict, columns: int = 6, fps: int = 10):
@@ -45,9 +45,8 @@ def waiting(rows: dict, step: float = 0.1):
         ax.axhline(1000 * step, color=style.NOISE, lw=1, ls="--")
         ax.set(title=title, xlabel="control step", ylim=(0, None))
     axes[0, 0].set_ylabel("waited for the action, ms")
-    axes[0, 0].annotate(
-        "a control step", (0, 1000 * step), (0, 3), textcoords="offset points", fontsize=9
-    )
+    place = dict(textcoords="offset points", ha="right", fontsize=9)
+    axes[0, -1].annotate("a control step", (len(seconds), 1000 * step), (0, 3), **place)
     return fig
 
 
@@ -67,5 +66,5 @@ def paths(rows: dict):
                 ax.plot(one[:, 1], one[:, dim], "-", color=colour, lw=1.2, alpha=0.8, **label_once)
                 ax.plot(one[-1, 1], one[-1, dim], "o", color=colour, ms=4)
         ax.set(title=title, xlabel="ahead, m", ylabel=label, aspect="equal")
-    axes[0].legend(fontsize=9)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig

@@ -30,6 +30,10 @@ class Queue:
     """
 
     def __init__(self, execute: int, delay: int = 0):
+        if not 0 <= delay <= execute or execute < 1:
+            raise ValueError(
+                f"execute must be at least 1, and delay between 0 and that: {execute}, {delay}"
+            )
         self.execute, self.delay = execute, delay
         self.actions: deque[np.ndarray] = deque()
 

@@ -31,6 +31,7 @@ from minipi0.robot.chunking import Ensemble, Queue, continue_chunk
 from minipi0.robot.inputs import flatten, picture, short, vector
 
 MODELS = {model.__name__: model for model in (Pi0, Regression, GaussianRegression)}
+LONGEST = 1000  # characters of a prompt: what attends to more is no instruction, and costs memory
 FAR = 20  # standard deviations from the training data: no robot goes there, another unit does
 
 
@@ -194,6 +195,8 @@ class Policy:
             raise ValueError(
                 f'the prompt is {text!r}: give the instruction as a text, observation["prompt"]'
             )
+        if len(text) > LONGEST:
+            raise ValueError(f"the prompt has {len(text)} characters, the most are {LONGEST}")
         images, seen = self._pictures(given)
         tokens, token_mask = self._tokens(text)
         state = self._state(given)
