@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=10, help="Euler steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--cameras", nargs="+", help="what the robot calls them, in the model's order; - for none"
+        "--cameras", nargs="+", help="what the robot calls them, in the model's order, or none"
     )
     parser.add_argument("--device", default="cpu", help="cuda, mps, … (%(default)s)")
     parser.add_argument("--bf16", action="store_true", help="weights in bfloat16: half the memory")
@@ -165,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     from minipi0.robot.policy import Policy
 
-    cameras = args.cameras and [None if name == "-" else name for name in args.cameras]
+    cameras = args.cameras and [None if name == "none" else name for name in args.cameras]
     dtype = torch.bfloat16 if args.bf16 else torch.float32
     options = dict(execute=args.execute, steps=args.steps, seed=args.seed, cameras=cameras)
     try:
