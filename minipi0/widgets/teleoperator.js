@@ -51,8 +51,18 @@ export default {
     });
     function draw() {
       if (image) view.ctx.drawImage(image, 0, 0, view.size, view.size);
+      else drawEmpty(view);
       write(line, model.get("line"));
     }
     return view.close;
   },
 };
+
+// Before the first picture: where it will be, and what to do.
+function drawEmpty({ ctx, size, ink }) {
+  Object.assign(ctx, { fillStyle: ink, globalAlpha: 0.08 });
+  ctx.fillRect(0, 0, size, size);
+  Object.assign(ctx, { globalAlpha: 0.8, font: "15px sans-serif", textAlign: "center" });
+  ctx.fillText("Press New scene: the arm appears here.", size / 2, size / 2);
+  ctx.globalAlpha = 1;
+}
