@@ -278,13 +278,14 @@ class Pi0(nn.Module):
         path_or_repo: str | Path,
         config: Pi0Config | None = None,
         dtype: torch.dtype | None = None,
+        revision: str | None = None,
     ) -> "Pi0":
         """A model from a folder with model.safetensors, in minipi0's own layout or a released one.
 
         It is built without memory, then filled tensor by tensor, and returned in eval mode.
 
-        config: the sizes, where the folder has no config.json.
-        dtype: of the weights, by default the file's.
+        config: the sizes, where the folder has no config.json, or with another horizon.
+        dtype: of the weights, by default the file's. revision: of a repository.
         Strict: every missing, unexpected or mis-shaped tensor is a ValueError that names it; no
         half-loaded model is ever returned.
         """
@@ -293,9 +294,9 @@ class Pi0(nn.Module):
                 "config must be a Pi0Config (Pi0Config.from_dict makes one of a dict), "
                 f"not a {type(config).__name__}"
             )
-        source = checkpoint.open_checkpoint(path_or_repo)
+        source = checkpoint.open_checkpoint(path_or_repo, revision)
         model = cls._filled(source, config or Pi0Config.from_dict(source.config()), dtype)
-        model.stats, model.about = source.stats(), source.about()
+        model.stats, model.about = source.stats(model.config.to_dict()), source.about()
         return model
 
     @classmethod

@@ -42,7 +42,7 @@ ROOMS = {
 }
 INSIDE = {  # the order of a room's files: each may import those before it
     "data": "sources lerobot writer frames chunks problems report neighbours",
-    "checkpoint": "files layouts sizes statistics about store run",
+    "checkpoint": "files layouts sizes lerobot statistics about places store run",
     "toys": "targets network",
     "baselines": "regression",
     "robot": "simulator tasks wall two_ways demonstrate recipes teleoperate chunking ahead "

@@ -1,14 +1,15 @@
-"""What a checkpoint says of the data it was trained on: cameras, names, tokenizer.
+"""What a checkpoint says of the data it was trained on: cameras, names, rate, tokenizer, …
 
-Own files hold a dict of plain values, see `ActionChunks.about`. LeRobot's config.json is read into
-the same words.
+Own files hold a dict of plain values, see `ActionChunks.about`. LeRobot's files are read into the
+same words by `lerobot.about`.
 """
 
 import json
-from pathlib import Path
 
-# of LeRobot's options, those that change what an action means
-CHANGED_ACTIONS = ("use_relative_actions", "adapt_to_pi_aloha", "use_delta_joint_actions_aloha")
+COMPARED = (
+    *("cameras", "state_names", "action_names", "fps", "horizon"),
+    *("tokenizer", "normalise", "relative_actions"),
+)
 
 
 def checked(about: dict | None) -> dict:
@@ -19,20 +20,26 @@ def checked(about: dict | None) -> dict:
         raise ValueError(f"about must hold plain values (text, numbers, lists): {error}") from None
 
 
-def of_lerobot(folder: Path) -> dict | None:
-    """From LeRobot's config.json in `folder`; None where there is none.
+def differences(then: dict | None, now: dict | None) -> dict[str, str]:
+    """{"fps": "10 then, 30 now", …}: where two data sets contradict each other.
 
-    "unsupported" lists options that change what an action means, and that nothing here undoes.
+    then, now: as `ActionChunks.about`. What one of them does not say is no difference, but for
+    relative actions: without a word, actions are absolute.
     """
-    try:
-        values = json.loads((folder / "config.json").read_text())
-        seen = values.get("input_features")
-        cameras = [key for key, feature in seen.items() if feature["type"] == "VISUAL"]
-    except (OSError, ValueError, AttributeError, TypeError, KeyError):
-        return None  # whoever needs the file says what is wrong with it
-    return {
-        "cameras": cameras,
-        "tokenizer": "paligemma",
-        "prompt_length": values.get("tokenizer_max_length", 48),
-        "unsupported": [name for name in CHANGED_ACTIONS if values.get(name)],
-    }
+    found = {}
+    for name in COMPARED if then and now else ():
+        said = [_plain(name, about.get(name)) for about in (then, now)]
+        if said[0] != said[1] and (None not in said or name == "relative_actions"):
+            found[name] = f"{then.get(name)} then, {now.get(name)} now"
+    return found
+
+
+def _plain(name: str, value):
+    """What counts of an entry: a camera's name without "observation.images.", and the like."""
+    if name == "cameras" and value is not None:
+        return [camera and camera.rsplit(".", 1)[-1] for camera in value]
+    if name == "tokenizer" and value is not None:
+        return "paligemma" if "paligemma" in value else value
+    if name == "relative_actions":
+        return [i for i, relative in enumerate(value or []) if relative]
+    return value

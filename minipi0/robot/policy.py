@@ -85,6 +85,11 @@ class Policy:
         # dims of an action that are meant relative to the state at the moment of asking
         flags = self.about.get("relative_actions") or []
         self.relative = [i for i, relative in enumerate(flags) if relative]
+        if self.relative and max(self.relative) >= min(self.state_dim, self.action_dim):
+            raise ValueError(
+                f"action {max(self.relative)} is relative to the state, which has {self.state_dim} "
+                f"numbers (and an action {self.action_dim})"
+            )
         self.cameras = self._choose(cameras)
         self.tokenizer = self._tokenizer()
         self.device = next(model.parameters()).device
@@ -95,21 +100,27 @@ class Policy:
 
     @classmethod
     def from_pretrained(
-        cls, path_or_repo: str | Path, dtype=torch.float32, device="cpu", **options
+        cls,
+        path_or_repo: str | Path,
+        dtype=torch.float32,
+        device="cpu",
+        revision: str | None = None,
+        **options,
     ) -> "Policy":
         """The policy of a checkpoint.
 
-        path_or_repo: a folder, or a Hugging Face repo id.
+        path_or_repo: a folder, or a Hugging Face repo id. revision: of that repository.
         dtype: of the weights, whatever the file's: a CPU is slow in bfloat16, a large model may
             need it. options: as of `Policy`.
         """
-        source = open_checkpoint(path_or_repo)
+        source = open_checkpoint(path_or_repo, revision)
         named = (source.about() or {}).get("model", "Pi0")
         if named == "Regression" and (source.folder / NOISE).exists():
             named = "GaussianRegression"
         if named not in MODELS:
             raise ValueError(f"{path_or_repo} holds a {named}; known are {sorted(MODELS)}")
-        return cls(MODELS[named].from_pretrained(path_or_repo, dtype=dtype).to(device), **options)
+        model = MODELS[named].from_pretrained(path_or_repo, dtype=dtype, revision=revision)
+        return cls(model.to(device), **options)
 
     # ---- acting --------------------------------------------------------------------------------
 
