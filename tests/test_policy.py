@@ -384,7 +384,7 @@ def test_lerobots_configuration_is_read_into_the_same_words(tmp_path):
     about = Pi0.from_pretrained(tmp_path).about
     assert about["cameras"] == ABOUT["cameras"] and about["unsupported"] == []
     (tmp_path / "config.json").write_text(json.dumps(config | {"use_relative_actions": True}))
-    with pytest.raises(ValueError, match="use_relative_actions"):
+    with pytest.raises(ValueError, match="use_relative_actions .of how many actions is not said"):
         Policy.from_pretrained(tmp_path, stats=STATS)
 
 

@@ -30,7 +30,10 @@ ROOMS = {
     "data": {"normalise", "observation", "prompt"},
     "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "compiled"},
     "baselines": {"flow", "checkpoint", "config", "observation", "pi0"},
-    "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
+    "train": {
+        *("flow", "config", "observation", "prompt", "compiled", "evaluate"),
+        *("checkpoint", "data", "pi0"),
+    },
     "robot": {
         *("flow", "config", "observation", "prompt", "normalise", "intervals"),
         *("checkpoint", "data", "pi0", "baselines", "train"),
@@ -42,9 +45,10 @@ ROOMS = {
 }
 INSIDE = {  # the order of a room's files: each may import those before it
     "data": "sources lerobot writer frames chunks problems report neighbours",
-    "checkpoint": "files layouts sizes lerobot statistics about places store run",
+    "checkpoint": "files adapters layouts sizes lerobot statistics about places store run",
     "toys": "targets network",
     "baselines": "regression",
+    "train": "augment tuning memory team loop command",
     "robot": "simulator tasks wall two_ways demonstrate recipes teleoperate chunking ahead "
     "inputs policy rollout trials watch live scenes server client",
     "plots": "style shared flow_field straight_lines velocity_targets why_tau one_vs_ten_steps "

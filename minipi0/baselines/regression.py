@@ -38,12 +38,15 @@ class Regression(Pi0):
         self,
         observation: Observation,
         actions: Tensor,
+        noise: Tensor | None = None,
+        tau: Tensor | None = None,
         action_mask: Tensor | None = None,
         generator=None,
     ) -> Tensor:
         """Mean squared error over real steps.
 
-        actions: [B, H, D]. action_mask: bool[B, H]. Draws nothing: the generator is not used.
+        actions: [B, H, D]. action_mask: bool[B, H] or bool[B, H, D].
+        noise, tau, generator: as of `Pi0.loss`, and not used: nothing is drawn.
         """
         zeros = torch.zeros_like(actions)
         return squared_distance(self.predict(observation), actions, zeros, action_mask)

@@ -3,6 +3,7 @@
 layouts -> sizes, files -> statistics, all of them -> store. No file here knows `Pi0`.
 """
 
+from minipi0.checkpoint.adapters import plain_parameters
 from minipi0.checkpoint.files import write_atomically, write_tensors
 from minipi0.checkpoint.layouts import PALIGEMMA
 from minipi0.checkpoint.store import Checkpoint, load, open_checkpoint, save
@@ -12,6 +13,7 @@ __all__ = [
     "Checkpoint",
     "load",
     "open_checkpoint",
+    "plain_parameters",
     "save",
     "write_atomically",
     "write_tensors",

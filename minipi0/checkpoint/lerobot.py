@@ -58,7 +58,9 @@ def about(folder: Path) -> dict | None:
     }
     if names := values.get("action_feature_names"):
         found["action_names"] = names
-    if any(flags := _relative(folder, values)):
+    if (flags := _relative(folder, values)) is None:
+        found["unsupported"].append("use_relative_actions (of how many actions is not said)")
+    elif any(flags):
         found["relative_actions"] = flags
     return found
 
@@ -143,8 +145,11 @@ def _mode(folder: Path, what: str) -> str:
     return mapping.get(what.upper(), "MEAN_STD")
 
 
-def _relative(folder: Path, values: dict) -> list[bool]:
-    """A flag per action dim: LeRobot's rule, by parts of the names that stay absolute."""
+def _relative(folder: Path, values: dict) -> list[bool] | None:
+    """A flag per action dim: LeRobot's rule, by parts of the names that stay absolute.
+
+    None where actions are relative, but nothing says how many there are.
+    """
     step = _step(folder, PRE, "relative_actions_processor")
     enabled = step.get("enabled", values.get("use_relative_actions", False))
     names = step.get("action_names", values.get("action_feature_names"))
@@ -155,7 +160,7 @@ def _relative(folder: Path, values: dict) -> list[bool]:
         dims = len(names or [])
     if not enabled:
         return []
-    return relative_flags(names, excluded, dims)
+    return relative_flags(names, excluded, dims) if dims else None
 
 
 def relative_flags(names: list[str] | None, excluded: list[str], dims: int) -> list[bool]:

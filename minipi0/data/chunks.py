@@ -23,7 +23,7 @@ SPLITS = ("train", "test", "all")
 def load(
     source: str | Path,
     horizon: int,
-    cameras: list[str] | None = None,
+    cameras: list[str | None] | None = None,
     image_size: int = 64,
     split: str = "train",
     test_every: int | None = 5,
@@ -34,6 +34,9 @@ def load(
     tokenizer=None,
     state_key: str | None = None,
     action_key: str | None = None,
+    revision: str | None = None,
+    state_dim: int | None = None,
+    action_dim: int | None = None,
 ) -> "ActionChunks":
     """Load a LeRobot data set (v2.0, v2.1 or v3.0), normalised and cut into action chunks.
 
@@ -42,7 +45,8 @@ def load(
         otherwise it is fetched once from its pinned source.
     horizon: H, actions in a chunk.
     cameras: the features to see, in this order ("observation.images.top", or "top" where that is
-        clear). None takes all of them, [] none, and then no video is needed.
+        clear). None takes all of them, [] none, and then no video is needed. None in the list is an
+        empty slot: black, and masked.
     image_size: frames are shrunk to fit into this square whole, with black around them.
     split: "test" is every `test_every`-th episode (the first, the sixth, …), "train" the others,
         "all" both. test_every=None holds no episode out.
@@ -52,6 +56,9 @@ def load(
     tokenizer: by default the byte tokenizer.
     state_key, action_key: the features to take, by default "observation.state" or "state", and
         "action" or "actions".
+    revision: a branch, tag or commit of a Hugging Face repository.
+    state_dim, action_dim: a larger model's. Normalised states and actions are padded with zeros,
+        and the action mask is then bool[B, H, D], False for padded dims.
 
     Raises ValueError for arguments out of range (an unknown camera or split, no episode in the
     split, …), for unreadable files and for tables that contradict the metadata; FileNotFoundError
@@ -70,10 +77,20 @@ def load(
     if isinstance(cameras, str):
         raise ValueError(f"cameras is a list of names, not the text {cameras!r}")
     check_mode(normalise)
-    recording = lerobot.read(sources.locate(source, cameras), state_key, action_key)
+    named = None if cameras is None else [name for name in cameras if name is not None]
+    recording = lerobot.read(sources.locate(source, named, revision), state_key, action_key)
     if cameras is None:
         cameras = recording.cameras
-    cameras = [_camera(name, recording) for name in cameras]
+    cameras = [None if name is None else _camera(name, recording) for name in cameras]
+    for what, wanted, values in (
+        ("state", state_dim, recording.state),
+        ("action", action_dim, recording.actions),
+    ):
+        if wanted is not None and wanted < values.shape[1]:
+            raise ValueError(
+                f"{source}: the {what} has {values.shape[1]} dims, which do not fit into "
+                f"{what}_dim={wanted}"
+            )
 
     count = len(recording.episodes)
     held_out = np.array([test_every is not None and i % test_every == 0 for i in range(count)])
@@ -95,10 +112,10 @@ def load(
 
     shortest = prompt.tokenize(recording.task_texts, None, tokenizer)[0].shape[1]
     tokens = prompt.tokenize(recording.task_texts, max(shortest, prompt_length or 0), tokenizer)
-    pictures = {camera: frames.load(recording, camera, image_size) for camera in cameras}
+    pictures = [name and (name, frames.load(recording, name, image_size)) for name in cameras]
     chosen = np.flatnonzero(episodes[split])
     found = ActionChunks(recording, chosen, horizon, image_size, pictures, normaliser, tokens, seed)
-    found.tokenizer = tokenizer
+    found.tokenizer, found.state_dim, found.action_dim = tokenizer, state_dim, action_dim
     return found
 
 
@@ -112,10 +129,10 @@ class ActionChunks:
     state: float32[N, S]; actions: float32[N, D]: as recorded, not normalised.
     tasks: the text of each item.
     cameras, fps, state_names, action_names: as in the data set.
-    horizon, image_size, tokenizer: as asked for.
+    horizon, image_size, tokenizer, state_dim, action_dim: as asked for.
     """
 
-    tokenizer = None
+    tokenizer = state_dim = action_dim = None
 
     def __init__(
         self, recording, chosen: np.ndarray, horizon, image_size, pictures, normaliser, tokens, seed
@@ -135,8 +152,9 @@ class ActionChunks:
         self.task_index = torch.from_numpy(recording.task[self.rows])
         self.task_texts = recording.task_texts
         self.tokens, self.token_mask = tokens  # (tasks, L)
-        # per camera (F, 3, image_size, image_size) uint8, of the whole recording
-        self.cameras, self.pictures = list(pictures), list(pictures.values())
+        # per camera (F, 3, image_size, image_size) uint8, of the whole recording; None: empty slot
+        self.cameras = [slot and slot[0] for slot in pictures]
+        self.pictures = [slot and slot[1] for slot in pictures]
         self.normaliser = normaliser
         self.normal_state = normaliser["state"].to_model(self.state)
         self.normal_actions = normaliser["action"].to_model(self.actions)
@@ -172,10 +190,10 @@ class ActionChunks:
         """The items `indices` as one batch, normalised.
 
         indices: B integers.
-        Returns an Observation (images in [-1, 1], black being -1; image_mask all True), actions
-        float32[B, H, D] and action_mask bool[B, H]. The actions of item i are those of its frame
-        and the H - 1 after it. Beyond the episode's end the last action is repeated and the mask is
-        False.
+        Returns an Observation (images in [-1, 1], black being -1; image_mask True but for empty
+        slots), actions float32[B, H, D] and action_mask bool[B, H], or bool[B, H, D] with padded
+        dims. The actions of item i are those of its frame and the H - 1 after it. Beyond the
+        episode's end the last action is repeated and the mask is False.
         Raises IndexError for an index out of range and for what is no integer (of a mask, give
         mask.nonzero().flatten()).
         """
@@ -193,17 +211,24 @@ class ActionChunks:
         ahead, left = torch.arange(self.horizon), self.left[i, None]
         actions = self.normal_actions[i[:, None] + ahead.minimum(left - 1)]  # (B, H, D)
 
-        images = torch.empty(len(i), len(self.cameras), 3, self.image_size, self.image_size)
+        images = torch.zeros(len(i), len(self.cameras), 3, self.image_size, self.image_size)
+        image_mask = torch.ones(len(i), len(self.cameras), dtype=torch.bool)
         rows = self.rows[i.numpy()]
         for camera, pictures in enumerate(self.pictures):
-            images[:, camera] = torch.from_numpy(pictures[rows])
+            if pictures is None:
+                image_mask[:, camera] = False
+            else:
+                images[:, camera] = torch.from_numpy(pictures[rows])
         images.div_(127.5).sub_(1)
-        task = self.task_index[i]
-        image_mask = torch.ones(len(i), len(self.cameras), dtype=torch.bool)
+        task, mask = self.task_index[i], ahead < left
+        state, _ = _padded(self.normal_state[i], self.state_dim)
+        actions, real = _padded(actions, self.action_dim)
+        if self.action_dim is not None:
+            mask = mask[..., None] & real
         observation = Observation(
-            images, image_mask, self.tokens[task], self.token_mask[task], self.normal_state[i]
+            images, image_mask, self.tokens[task], self.token_mask[task], state
         )
-        return observation, actions, ahead < left
+        return observation, actions, mask
 
     def batches(
         self, n: int, generator: torch.Generator | None = None
@@ -222,6 +247,13 @@ class ActionChunks:
     @property
     def tasks(self) -> list[str]:
         return [self.task_texts[k] for k in self.task_index]
+
+
+def _padded(x: Tensor, dims: int | None) -> tuple[Tensor, Tensor]:
+    """x float[..., D] with zeros up to `dims`, and which dims are real, bool[dims]."""
+    own = x.shape[-1]
+    padded = torch.nn.functional.pad(x, (0, (dims or own) - own))
+    return padded, torch.arange(padded.shape[-1]) < own
 
 
 def _camera(name: str, recording: lerobot.Recording) -> str:

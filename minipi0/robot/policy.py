@@ -91,7 +91,8 @@ class Policy:
                 f"numbers (and an action {self.action_dim})"
             )
         self.cameras = self._choose(cameras)
-        self.tokenizer = self._tokenizer()
+        self.tokenizer = words.by_name(self.about.get("tokenizer"), self.config.vocab_size)
+        self._said, self._said_tokens = None, None
         self.device = next(model.parameters()).device
         self.execute = self.config.horizon if execute is None else execute
         self.steps, self.seed = steps, seed
@@ -327,18 +328,6 @@ class Policy:
         if twice:
             raise ValueError(f"cameras names {twice[0]!r} twice: {chosen}")
         return chosen
-
-    def _tokenizer(self):
-        self._said, self._said_tokens = None, None
-        own = len(words.byte_tokenizer()) >= self.config.vocab_size
-        named = self.about.get("tokenizer", "bytes" if own else "paligemma")
-        if "paligemma" in named:
-            return words.paligemma_tokenizer()
-        if named != "bytes":
-            raise ValueError(
-                f'the checkpoint\'s tokenizer is {named!r}; known are "bytes" and "paligemma"'
-            )
-        return words.byte_tokenizer()
 
     def _check_options(self) -> None:
         horizon = self.config.horizon

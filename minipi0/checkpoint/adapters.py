@@ -1,0 +1,26 @@
+"""Low-rank adapters (LoRA) as files know them: folded into the weights that they change."""
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def plain_parameters(model: nn.Module) -> dict[str, Tensor]:
+    """The model's parameters by name, as if it had never had an adapter.
+
+    Where peft put one, the weight is base + scaling * B @ A: added in float32, then rounded to the
+    base's dtype, on the CPU. Other weights are the model's own tensors.
+    """
+    weights: dict[str, Tensor] = {}
+    folded = [(name, one) for name, one in model.named_modules() if hasattr(one, "lora_A")]
+    for name, layer in folded:
+        base = layer.base_layer
+        delta = sum(layer.get_delta_weight(adapter).cpu().float() for adapter in layer.lora_A)
+        weights[f"{name}.weight"] = (base.weight.cpu().float() + delta).to(base.weight.dtype)
+        if base.bias is not None:
+            weights[f"{name}.bias"] = base.bias
+    inside = tuple(f"{name}." for name, _ in folded)
+    for name, parameter in model.named_parameters():
+        if not inside or not name.startswith(inside):
+            weights[name] = parameter
+    return weights

@@ -1,0 +1,65 @@
+"""Several processes train one model as if they were one: Hugging Face accelerate is the engine.
+
+    accelerate launch --num_processes 2 -m minipi0.train --data … --out …
+
+Every process has the whole model, takes its share of every batch, and the gradients are averaged.
+Without an accelerator, the one process has all.
+"""
+
+from contextlib import nullcontext
+
+from torch import Tensor, nn
+
+
+class Team:
+    """The processes that share every batch.
+
+    accelerator: accelerate.Accelerator, or None for a single process.
+    size: how many there are. first: whether this is the one that writes and reports.
+    """
+
+    def __init__(self, accelerator=None):
+        self.accelerator = accelerator
+        self.size = accelerator.num_processes if accelerator else 1
+        self.rank = accelerator.process_index if accelerator else 0
+        self.first = self.rank == 0
+        self.shared: nn.Module | None = None
+
+    def mine(self, whole: Tensor) -> Tensor:
+        """This process's share of what there is for a whole batch, along the first axis."""
+        return whole.tensor_split(self.size)[self.rank]
+
+    def share(self, loss_of, model: nn.Module):
+        """The loss as a function whose gradients are averaged over the processes."""
+        if self.size == 1:
+            return loss_of
+        self.shared = self.accelerator.prepare(_Loss(loss_of, model))
+        return self.shared
+
+    def last(self, is_last: bool):
+        """A context for one part of a batch: gradients are exchanged after the last one only."""
+        if self.shared is None or is_last:
+            return nullcontext()
+        return self.accelerator.no_sync(self.shared)
+
+    def sum(self, x: Tensor) -> Tensor:
+        """A number, summed over the processes."""
+        if self.size == 1:
+            return x
+        return self.accelerator.reduce(x.to(self.accelerator.device), "sum").cpu()
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            self.accelerator.wait_for_everyone()
+
+
+class _Loss(nn.Module):
+    """A model whose forward is its loss: what averages gradients watches `forward`."""
+
+    def __init__(self, loss_of, model: nn.Module):
+        super().__init__()
+        self.model, self.loss_of = model, loss_of
+
+    def forward(self, *args, **kwargs):
+        return self.loss_of(*args, **kwargs)
