@@ -16,7 +16,6 @@ from minipi0.checkpoint.files import write_atomically, write_tensors
 
 STATE = "training.safetensors"  # in the run's folder, beside the model's own files
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of a parameter
-LATER = {"grad_accumulation": 1}  # entries of a recipe that older runs did not have
 Tensors = dict[str, Tensor]
 
 
@@ -97,7 +96,7 @@ def load(
 
 def _compare(path: Path, there: dict, here: dict) -> None:
     """Raise ValueError, naming what differs, unless a state belongs to this run."""
-    then, now = LATER | there["recipe"], here["recipe"]
+    then, now = there["recipe"], here["recipe"]
     if then["steps"] < now["steps"]:
         then["steps"] = now["steps"]  # a longer run of the same kind
     differing = [key for key in now if then.get(key) != now[key]]

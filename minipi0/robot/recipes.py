@@ -29,12 +29,7 @@ MODELS = {"Pi0": Pi0, "Regression": Regression}
 
 def digest(recipe) -> str:
     """sha256 of a recipe's JSON: the same for the same values, whatever the version of the code."""
-    values = asdict(recipe)
-    training = values.get("training", {})
-    for name, usual in run.LATER.items():  # an entry that came later counts where it says something
-        if training.get(name) == usual:
-            del training[name]
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,6 @@ def main(arguments: list[str] | None = None) -> None:
         final_learning_rate=rate / 10,
         warmup=min(Recipe.warmup, args.steps // 10),
         seed=args.seed,
-        grad_accumulation=args.grad_accumulation or _engine(accelerator, "accumulation", 1),
     )
     settings = dict(out=out, save_every=args.save_every, resume=args.resume, augment=args.augment)
     bf16 = args.bf16 or _engine(accelerator, "precision", "no") == "bf16"
@@ -111,6 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
         *(model, dataset),
         recipe=recipe,
         **settings,
+        grad_accumulation=args.grad_accumulation or _engine(accelerator, "accumulation", 1),
         bf16=bf16,
         compile=args.compile,
         accelerator=accelerator,

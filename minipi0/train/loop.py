@@ -43,14 +43,8 @@ class Recipe:
     clip: float = 1.0  # of the gradient's norm
     ema: float = 0.99  # how much of the average is kept at each step
     seed: int = 0
-    grad_accumulation: int = 1  # parts of a batch, one after another: less memory, same numbers
 
     def __post_init__(self):
-        if not 1 <= self.grad_accumulation <= max(self.batch_size, 1):
-            raise ValueError(
-                f"grad_accumulation must lie between 1 and the batch, {self.batch_size}: "
-                f"{self.grad_accumulation}"
-            )
         if self.steps < 1 or self.batch_size < 1 or self.warmup < 0:
             raise ValueError(
                 f"steps and batch_size must be at least 1 and warmup at least 0: {self}"
@@ -105,6 +99,7 @@ def fit(
     freeze: str | list[str] | None = None,
     lora: int | None = None,
     augment: bool = False,
+    grad_accumulation: int = 1,
     bf16: bool = False,
     compile: bool = False,
     accelerator=None,
@@ -125,6 +120,8 @@ def fit(
     freeze: short for `tuning.freeze(model, …)`: "vlm", "vision", "expert". lora: short for
         `tuning.lora(model, rank)`.
     augment: change the pictures as openpi does, see `augment`.
+    grad_accumulation: in how many parts a batch is computed, one after another: with the memory of
+        one part, and the numbers of the whole batch.
     bf16: autocast the forward pass; the weights that are trained stay float32.
     compile: run the loss through torch.compile.
     accelerator: Hugging Face accelerate's, for several processes; they share every batch.
@@ -158,9 +155,12 @@ def fit(
     trained = tuning.trained(model)
     _check_trained(trained)
     team = Team(accelerator)
-    parts = team.size * recipe.grad_accumulation
-    if parts > recipe.batch_size:
-        raise ValueError(f"a batch of {recipe.batch_size} chunks cannot be cut into {parts} parts")
+    parts = team.size * grad_accumulation
+    if not 1 <= parts <= recipe.batch_size:
+        raise ValueError(
+            f"a batch of {recipe.batch_size} chunks cannot be cut into {parts} parts "
+            f"(grad_accumulation={grad_accumulation})"
+        )
     if parts > 1 and not {"noise", "tau"} <= inspect.signature(model.loss).parameters.keys():
         raise ValueError(f"a {type(model).__name__} draws its own noise: train it in one part")
     device = next(iter(trained.values())).device
@@ -200,7 +200,7 @@ def fit(
         try:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 batch = (observation, actions, mask)
-                loss = _backward(loss_of, batch, drawn, recipe.grad_accumulation, device, team)
+                loss = _backward(loss_of, batch, drawn, grad_accumulation, device, team)
         except ValueError as error:
             error.add_note(f"That was in step {step}, for the chunks {indices.tolist()}.")
             raise
