@@ -7,9 +7,6 @@ accelerate launch --num_processes 2 -m minipi0.train --data … --out …
 
 import argparse
 import functools
-import os
-import signal
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +19,7 @@ from minipi0.config import VOCABULARY, Pi0Config
 from minipi0.pi0 import Pi0
 from minipi0.train import tuning
 from minipi0.train.loop import Recipe, fit
+from minipi0.train.team import join
 
 
 def options() -> argparse.ArgumentParser:
@@ -66,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.freeze and args.lora:
         parser.error("--lora freezes all but its adapters: give --freeze or --lora")
 
-    accelerator = _accelerator(out)
+    accelerator = join(out)
     first = accelerator is None or accelerator.is_main_process
     torch.manual_seed(args.seed)
     config, tokenizer = _start(args)
@@ -105,12 +103,13 @@ def main(arguments: list[str] | None = None) -> None:
         seed=args.seed,
     )
     settings = dict(out=out, save_every=args.save_every, resume=args.resume, augment=args.augment)
-    bf16 = args.bf16 or _engine(accelerator, "precision", "no") == "bf16"
+    told = accelerator.gradient_accumulation_steps if accelerator else 1
+    bf16 = args.bf16 or (accelerator is not None and accelerator.mixed_precision == "bf16")
     fit(
         *(model, dataset),
         recipe=recipe,
         **settings,
-        grad_accumulation=args.grad_accumulation or _engine(accelerator, "accumulation", 1),
+        grad_accumulation=args.grad_accumulation or told,
         bf16=bf16,
         compile=args.compile,
         accelerator=accelerator,
@@ -142,44 +141,6 @@ def _start(args):
 
 def _cameras(names: list[str] | None) -> list[str | None] | None:
     return names and [None if name == "none" else name for name in names]
-
-
-def _accelerator(out: Path):
-    """accelerate's engine where `accelerate launch` started several processes, else None."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return None
-    from accelerate import Accelerator, DistributedDataParallelKwargs
-
-    # pi0 never uses the last VLM layer's own output: its weights get no gradient
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(kwargs_handlers=[unused])
-    if accelerator.mixed_precision == "fp16":
-        raise ValueError("float16 overflows in this model: take --mixed_precision bf16")
-
-    def ended(*_):
-        where = f"the state in {out} goes on with --resume"
-        kept = where if (out / run.STATE).exists() else "no state was saved yet"
-        print(
-            f"minipi0.train: another process of this job ended, so process "
-            f"{accelerator.process_index} ends too; {kept}",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(1)
-
-    signal.signal(signal.SIGTERM, ended)  # what the launcher sends when one of them is gone
-    return accelerator
-
-
-def _engine(accelerator, what: str, otherwise):
-    """What accelerate was told on its command line or in its settings file."""
-    if accelerator is None:
-        return otherwise
-    told = dict(
-        accumulation=accelerator.gradient_accumulation_steps,
-        precision=accelerator.mixed_precision,
-    )
-    return told[what]
 
 
 def _best_device() -> str:

@@ -204,6 +204,13 @@ def fit(
         except ValueError as error:
             error.add_note(f"That was in step {step}, for the chunks {indices.tolist()}.")
             raise
+        except RuntimeError as error:
+            if not team.lost(error):
+                raise
+            raise ConnectionError(
+                f"another process of this job ended in step {step}: see its own message. Start the "
+                "job again with resume=True (--resume): it goes on from the last saved step"
+            ) from error
         norm = nn.utils.clip_grad_norm_(trained.values(), recipe.clip)
         for what, value in (("loss", loss), ("gradient's norm", norm.item())):
             if not math.isfinite(value):

@@ -6,9 +6,16 @@ Every process has the whole model, takes its share of every batch, and the gradi
 Without an accelerator, the one process has all.
 """
 
+import os
+import signal
+import sys
 from contextlib import nullcontext
+from pathlib import Path
 
+import torch
 from torch import Tensor, nn
+
+from minipi0.checkpoint import run
 
 
 class Team:
@@ -48,10 +55,48 @@ class Team:
             return x
         return self.accelerator.reduce(x.to(self.accelerator.device), "sum").cpu()
 
+    def lost(self, error: RuntimeError) -> bool:
+        """Whether an error says that another process is gone."""
+        words = ("connection", "gloo", "nccl", "timed out")
+        return self.size > 1 and any(word in str(error).lower() for word in words)
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
             self.accelerator.wait_for_everyone()
+
+
+def join(out: Path):
+    """accelerate's engine where `accelerate launch` started several processes, else None.
+
+    out: the run's folder, for the message when the launcher ends this process because another one
+        is gone.
+    Raises ValueError for float16.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return None
+    from accelerate import Accelerator, DistributedDataParallelKwargs  # seconds to import
+
+    # pi0 never uses the last VLM layer's own output: its weights get no gradient
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
+    if accelerator.num_processes == 1:
+        raise ValueError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but accelerate finds 1 process"
+        )
+    if accelerator.mixed_precision == "fp16":
+        raise ValueError("float16 overflows in this model: take --mixed_precision bf16")
+
+    def ended(*_) -> None:
+        there = (out / run.STATE).exists()
+        kept = f"the state in {out} goes on with --resume" if there else "no state was saved yet"
+        rank = accelerator.process_index
+        message = f"another process of this job ended, so process {rank} ends too; {kept}"
+        print(f"minipi0.train: {message}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, ended)  # what the launcher sends when one of them is gone
+    return accelerator
 
 
 class _Loss(nn.Module):
