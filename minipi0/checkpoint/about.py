@@ -6,6 +6,8 @@ same words by `lerobot.about`.
 
 import json
 
+from minipi0.checkpoint import statistics
+
 COMPARED = (
     *("cameras", "state_names", "action_names", "fps", "horizon"),
     *("tokenizer", "normalise", "relative_actions"),
@@ -18,6 +20,26 @@ def checked(about: dict | None) -> dict:
         return {"about": json.loads(json.dumps(about))} if about else {}
     except TypeError as error:
         raise ValueError(f"about must hold plain values (text, numbers, lists): {error}") from None
+
+
+def of_data_set(about: dict, name: str | None) -> tuple[dict, dict | None]:
+    """What is said of one data set of a mixture, and its statistics (None: of the whole model).
+
+    name: of the data set, or a part of it that only one has.
+    Raises ValueError for an unknown name, and where one is needed and none is given.
+    """
+    mixed = about.get("data_sets")
+    if not mixed:
+        if name is not None:
+            raise ValueError(f"the model was not trained on several data sets: not on {name!r}")
+        return about, None
+    names = [one.get("data") or "" for one in mixed]
+    chosen = [one for one, its in zip(mixed, names, strict=True) if name and name in its]
+    chosen = [one for one in chosen if one.get("data") == name] or chosen
+    if len(chosen) != 1:
+        asked = "choose one with data_set=" if name is None else f"{name!r} is not one of them"
+        raise ValueError(f"the model was trained on several data sets, {names}: {asked}")
+    return about | chosen[0], statistics.noted(chosen[0]["stats"], chosen[0]["data"])
 
 
 def differences(then: dict | None, now: dict | None) -> dict[str, str]:

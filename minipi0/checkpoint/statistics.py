@@ -25,7 +25,7 @@ def beside(folder: Path, buffers: dict[str, Tensor]) -> dict[str, Tensor] | None
     return _openpi(folder) if stats is None else _finite(stats, folder)
 
 
-def noted(values: dict, file: Path) -> dict[str, Tensor]:
+def noted(values: dict, file: Path | str) -> dict[str, Tensor]:
     """The statistics that `save` wrote into the weights' file, as vectors.
 
     Raises ValueError for what is not finite (null, NaN) or no statistics.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from minipi0 import prompt
 from minipi0.data import frames, lerobot, sources
+from minipi0.data.mixture import Mixture
 from minipi0.normalise import Normaliser, check_mode
 from minipi0.observation import Observation
 
@@ -21,9 +22,9 @@ SPLITS = ("train", "test", "all")
 
 
 def load(
-    source: str | Path,
+    source: str | Path | list[str | Path],
     horizon: int,
-    cameras: list[str | None] | None = None,
+    cameras: list | None = None,
     image_size: int = 64,
     split: str = "train",
     test_every: int | None = 5,
@@ -37,16 +38,17 @@ def load(
     revision: str | None = None,
     state_dim: int | None = None,
     action_dim: int | None = None,
-) -> "ActionChunks":
+    weights: list[float] | None = None,
+) -> "ActionChunks | Mixture":
     """Load a LeRobot data set (v2.0, v2.1 or v3.0), normalised and cut into action chunks.
 
     source: a name of `sources.NAMES` ("cr5-banana", "metaworld-two-ways"), a folder, or a Hugging
         Face repo id ("owner/name"). "cr5-banana" is $MINIPI0_DATA/cr5_banana if that is there;
-        otherwise it is fetched once from its pinned source.
+        otherwise it is fetched once from its pinned source. A list of these is a mixture.
     horizon: H, actions in a chunk.
     cameras: the features to see, in this order ("observation.images.top", or "top" where that is
         clear). None takes all of them, [] none, and then no video is needed. None in the list is an
-        empty slot: black, and masked.
+        empty slot: black, and masked. For a mixture, a list of such lists gives each its own.
     image_size: frames are shrunk to fit into this square whole, with black around them.
     split: "test" is every `test_every`-th episode (the first, the sixth, …), "train" the others,
         "all" both. test_every=None holds no episode out.
@@ -59,6 +61,7 @@ def load(
     revision: a branch, tag or commit of a Hugging Face repository.
     state_dim, action_dim: a larger model's. Normalised states and actions are padded with zeros,
         and the action mask is then bool[B, H, D], False for padded dims.
+    weights: of the data sets of a mixture, see `Mixture`.
 
     Raises ValueError for arguments out of range (an unknown camera or split, no episode in the
     split, …), for unreadable files and for tables that contradict the metadata; FileNotFoundError
@@ -66,6 +69,20 @@ def load(
     Warns of dims that never change in the training episodes: they are shifted to 0 and left
     unscaled; and of videos with more frames than the table has rows: the surplus is left out.
     """
+    if isinstance(source, list | tuple):
+        given = dict(locals())
+        sources_, weights = given.pop("source"), given.pop("weights")
+        per_source = cameras and all(isinstance(names, list) for names in cameras)
+        each = cameras if per_source else [cameras] * len(sources_)
+        if not sources_ or len(each) != len(sources_):
+            raise ValueError(f"{len(sources_)} data sets, and cameras for {len(each)}")
+        parts = [
+            load(one, **given | {"cameras": names})
+            for one, names in zip(sources_, each, strict=True)
+        ]
+        return Mixture(parts, weights)
+    if weights is not None:
+        raise ValueError("weights are for a list of data sets")
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1 action, not {horizon}")
     if image_size < 1:
@@ -116,6 +133,8 @@ def load(
     chosen = np.flatnonzero(episodes[split])
     found = ActionChunks(recording, chosen, horizon, image_size, pictures, normaliser, tokens, seed)
     found.tokenizer, found.state_dim, found.action_dim = tokenizer, state_dim, action_dim
+    folder = Path(source).expanduser()
+    found.name = folder.name if folder.is_dir() else str(source)
     return found
 
 
@@ -129,10 +148,10 @@ class ActionChunks:
     state: float32[N, S]; actions: float32[N, D]: as recorded, not normalised.
     tasks: the text of each item.
     cameras, fps, state_names, action_names: as in the data set.
-    horizon, image_size, tokenizer, state_dim, action_dim: as asked for.
+    horizon, image_size, tokenizer, state_dim, action_dim: as asked for. name: of the source.
     """
 
-    tokenizer = state_dim = action_dim = None
+    tokenizer = state_dim = action_dim = name = None
 
     def __init__(
         self, recording, chosen: np.ndarray, horizon, image_size, pictures, normaliser, tokens, seed

@@ -23,6 +23,7 @@ from torch import Tensor
 from minipi0 import prompt as words
 from minipi0.baselines import NOISE, GaussianRegression, Regression
 from minipi0.checkpoint import open_checkpoint
+from minipi0.checkpoint.about import of_data_set
 from minipi0.data.frames import resize_with_pad
 from minipi0.normalise import normalisers
 from minipi0.observation import Observation
@@ -47,6 +48,7 @@ class Policy:
     about: what the checkpoint says of its data, by default the model's `about`.
     delay: control steps that pass while `act` waits for a chunk; see `chunking.Queue`.
     real_time: let each chunk continue the last one, see `chunking.continue_chunk`.
+    data_set: which one of a mixture this robot's is, by name.
     ensemble: the decay of `chunking.Ensemble`, ACT's is 0.01; None for no ensemble.
 
     Raises ValueError for options out of range and where the checkpoint does not say enough.
@@ -65,10 +67,12 @@ class Policy:
         delay: int = 0,
         real_time: bool = False,
         ensemble: float | None = None,
+        data_set: str | None = None,
     ):
         self.model, self.config = model.eval(), model.config
         self.about = dict(about or getattr(model, "about", None) or {})
-        stats = stats or getattr(model, "stats", None)
+        self.about, mixed = of_data_set(self.about, data_set)
+        stats = stats or mixed or getattr(model, "stats", None)
         if not stats:
             raise ValueError(
                 "the model has no normalisation statistics: pass stats=, those of its data"

@@ -28,7 +28,13 @@ def options() -> argparse.ArgumentParser:
         prog="python -m minipi0.train", description="Train a pi0 on a LeRobot data set."
     )
     option, flag = parser.add_argument, functools.partial(parser.add_argument, action="store_true")
-    option("--data", required=True, help="a named data set, a folder, or a Hugging Face repo id")
+    option(
+        *("--data",),
+        required=True,
+        nargs="+",
+        help="named data sets, folders, or Hugging Face repo ids; several are mixed",
+    )
+    option("--weights", nargs="+", type=float, help="how often each of several data sets is drawn")
     option("--data-revision", help="branch, tag or commit of that repository")
     option("--out", required=True, help="folder for the model and the state to resume from")
     option("--steps", type=int, default=500)
@@ -69,7 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
     torch.manual_seed(args.seed)
     config, tokenizer = _start(args)
     load = dict(
-        source=args.data,
+        source=args.data if len(args.data) > 1 else args.data[0],
+        weights=args.weights,
         revision=args.data_revision,
         horizon=config.horizon,
         cameras=_cameras(args.cameras),
@@ -86,7 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
         start = dict(config=config, dtype=torch.float32, revision=args.start_revision)
         model = Pi0.from_pretrained(args.start, **start)
     else:
-        sizes = dict(state_dim=dataset.state.shape[1], action_dim=dataset.actions.shape[1])
+        observation, actions, _ = dataset.batch([0])
+        sizes = dict(state_dim=observation.state.shape[1], action_dim=actions.shape[2])
         model = Pi0(replace(config, **sizes))
     if args.freeze:
         tuning.freeze(model, *args.freeze, dtype=torch.bfloat16)
