@@ -149,6 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m minipi0.serve", description="Serve a policy as openpi does, by websocket."
     )
     parser.add_argument("--checkpoint", required=True, help="a folder, or a Hugging Face repo id")
+    parser.add_argument("--revision", help="branch, tag or commit of that repository")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other machines too")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--execute", type=int, help="actions a chunk (default: all of them)")
@@ -168,6 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
     cameras = args.cameras and [None if name == "none" else name for name in args.cameras]
     dtype = torch.bfloat16 if args.bf16 else torch.float32
     options = dict(execute=args.execute, steps=args.steps, seed=args.seed, cameras=cameras)
+    options |= dict(revision=args.revision)
     try:
         first = Policy.from_pretrained(args.checkpoint, dtype, args.device, **options)
         seconds = first.warm_up()
