@@ -353,7 +353,7 @@ class Pi0(nn.Module):
             command, its seed, …), as plain values; by default what the model has.
         """
         weights, sizes = checkpoint.plain_parameters(self), self.config.to_dict()
-        about = {**(about or self.about or {}), "model": type(self).__name__}
+        about = {**(about or self.about or {}), "model": type(self).__name__.removeprefix("FSDP")}
         checkpoint.save(weights, sizes, folder, layout, stats or self.stats, about)
 
 

@@ -1,7 +1,24 @@
-"""Low-rank adapters (LoRA) as files know them: folded into the weights that they change."""
+"""Weights as files know them: low-rank adapters folded in, and in one piece.
+
+Between processes a weight may be shared out (torch's DTensor), each having some of its rows.
+"""
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def whole(x: Tensor) -> Tensor:
+    """A tensor in one piece; of one that is shared out all processes must ask together."""
+    return x.full_tensor().cpu() if isinstance(x, DTensor) else x
+
+
+def shared_like(x: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor with the dtype and device of `like`, and shared out as that is."""
+    x = x.to(dtype=like.dtype, device=like.device)
+    if isinstance(like, DTensor):
+        return distribute_tensor(x, like.device_mesh, like.placements)
+    return x
 
 
 @torch.no_grad()
@@ -22,5 +39,5 @@ def plain_parameters(model: nn.Module) -> dict[str, Tensor]:
     inside = tuple(f"{name}." for name, _ in folded)
     for name, parameter in model.named_parameters():
         if not inside or not name.startswith(inside):
-            weights[name] = parameter
+            weights[name] = whole(parameter)
     return weights

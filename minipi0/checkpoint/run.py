@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from minipi0.checkpoint.about import differences
+from minipi0.checkpoint.adapters import shared_like, whole
 from minipi0.checkpoint.files import write_atomically, write_tensors
 
 STATE = "training.safetensors"  # in the run's folder, beside the model's own files
@@ -27,21 +28,28 @@ def save(
     notes: dict,
     losses: list[float],
     sample: Tensors,
+    write: bool = True,
 ) -> None:
     """Write the state of a run to out / STATE, atomically.
+
+    write: False for the processes that only bring their share of it.
 
     trained, average: by the same names. optimizer: AdamW, of `trained`. losses: one per step.
     notes: by these `load` recognises the run: "recipe", "about" (the data), "frozen".
     sample: the first batch; by these tensors `load` recognises the data.
     """
+    tensors = {"losses": torch.tensor(losses, dtype=torch.float64), **sample}
+    for name, parameter in trained.items():
+        kept = {f"model.{name}": parameter.detach(), f"average.{name}": average[name]}
+        moments = optimizer.state.get(parameter, {})  # none where there never was a gradient
+        kept |= {f"{key}.{name}": moments[key] for key in MOMENTS if key in moments}
+        gathered = {key: whole(value) for key, value in kept.items()}
+        tensors |= gathered if write else {}
+    if not write:
+        return
     for name in (STATE, "model.safetensors", "config.json"):
         for leftover in out.glob(f".{name}.*"):  # of a process that was killed while it wrote
             leftover.unlink()
-    tensors = {"losses": torch.tensor(losses, dtype=torch.float64), **sample}
-    for name, parameter in trained.items():
-        tensors |= {f"model.{name}": parameter.detach(), f"average.{name}": average[name]}
-        moments = optimizer.state.get(parameter, {})  # none where there never was a gradient
-        tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS if key in moments}
     metadata = {name: json.dumps(value) for name, value in notes.items()}
     write_atomically(out / STATE, lambda path: write_tensors(path, tensors, metadata))
 
@@ -86,10 +94,10 @@ def load(
                         f"{path} belongs to another model: {key} is {found} there, "
                         f"{tuple(target.shape)} here"
                     )
-                target.copy_(tensors[key])
+                target.copy_(shared_like(tensors[key], target))
             for key in MOMENTS:
                 if (value := tensors.get(f"{key}.{name}")) is not None:
-                    value = value if key == "step" else value.to(parameter)
+                    value = value if key == "step" else shared_like(value, parameter)
                     optimizer.state[parameter][key] = value
     return tensors["losses"].tolist()
 

@@ -56,6 +56,7 @@ def options() -> argparse.ArgumentParser:
     flag("--resume", help="go on from the state in --out")
     flag("--bf16", help="autocast to bfloat16")
     flag("--compile", help="use torch.compile")
+    flag("--shard", help="share the weights out between processes too (FSDP)")
     option("--device", default=_best_device())
     return parser
 
@@ -121,12 +122,15 @@ def main(arguments: list[str] | None = None) -> None:
         bf16=bf16,
         compile=args.compile,
         accelerator=accelerator,
+        shard=args.shard,
     )
     if not first:
         return
     print(f"trained model: {args.out}")
     if not args.test_every:
         return
+    if args.shard:
+        model = Pi0.from_pretrained(out, dtype=torch.float32).to(accelerator.device)
     held_out = data.load(**load, split="test")
     indices = evaluate.spread(held_out, 256)
     score, low, high = evaluate.open_loop(model, held_out, indices).interval()

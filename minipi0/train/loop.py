@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from minipi0 import flow
-from minipi0.checkpoint import run
+from minipi0.checkpoint import plain_parameters, run
 from minipi0.checkpoint.about import differences
+from minipi0.checkpoint.adapters import whole
 from minipi0.compiled import compiled
 from minipi0.train import augment as pictures
 from minipi0.train import tuning
@@ -103,6 +104,7 @@ def fit(
     bf16: bool = False,
     compile: bool = False,
     accelerator=None,
+    shard: bool = False,
     progress: bool = True,
 ) -> list[float]:
     """Train `model` in place on action chunks. It ends with the averaged weights, in eval mode.
@@ -125,6 +127,8 @@ def fit(
     bf16: autocast the forward pass; the weights that are trained stay float32.
     compile: run the loss through torch.compile.
     accelerator: Hugging Face accelerate's, for several processes; they share every batch.
+    shard: share the weights out between them too (FSDP), and leave them so: load the model from
+        `out` to use it.
 
     Returns the loss of every step. Raises FloatingPointError when a loss or its gradient is not
     finite, before the weights are touched: the message names the step and the batch's indices.
@@ -152,9 +156,8 @@ def fit(
         tuning.freeze(model, *([freeze] if isinstance(freeze, str) else freeze))
     if lora is not None:
         tuning.lora(model, lora)
-    trained = tuning.trained(model)
-    _check_trained(trained)
-    team = Team(accelerator)
+    _check_trained(tuning.trained(model))
+    team = Team(accelerator, shard)
     parts = team.size * grad_accumulation
     if not 1 <= parts <= recipe.batch_size:
         raise ValueError(
@@ -163,6 +166,9 @@ def fit(
         )
     if parts > 1 and not {"noise", "tau"} <= inspect.signature(model.loss).parameters.keys():
         raise ValueError(f"a {type(model).__name__} draws its own noise: train it in one part")
+    notes = {"recipe": asdict(recipe), "frozen": tuning.fingerprint(model)}
+    team.shard(model)
+    trained = tuning.trained(model)
     device = next(iter(trained.values())).device
     about = dataset.about() if hasattr(dataset, "about") else None
     if hasattr(model, "stats"):  # what it came with belonged to other data
@@ -171,7 +177,7 @@ def fit(
     settings = dict(lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay)
     optimizer = torch.optim.AdamW(trained.values(), **settings, fused=True)
     average = tuning.Average(trained, recipe.ema)
-    notes = {"recipe": asdict(recipe), "about": about, "frozen": tuning.fingerprint(model)}
+    notes["about"] = about
     losses: list[float] = []
     sample = {} if out is None else _sample(dataset, recipe)
     if resume:
@@ -194,9 +200,9 @@ def fit(
         noise = _generator(recipe.seed, 2 * step + 1)
         drawn = {"generator": noise}
         if parts > 1:  # for the whole batch: every part takes its own
-            whole = torch.randn(len(indices), *actions.shape[1:], generator=noise)
+            every = torch.randn(len(indices), *actions.shape[1:], generator=noise)
             tau = flow.sample_tau(len(indices), noise)
-            drawn = {"noise": team.mine(whole), "tau": team.mine(tau)}
+            drawn = {"noise": team.mine(every), "tau": team.mine(tau)}
         try:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 batch = (observation, actions, mask)
@@ -211,7 +217,7 @@ def fit(
                 f"another process of this job ended in step {step}: see its own message. Start the "
                 "job again with resume=True (--resume): it goes on from the last saved step"
             ) from error
-        norm = nn.utils.clip_grad_norm_(trained.values(), recipe.clip)
+        norm = whole(nn.utils.clip_grad_norm_(trained.values(), recipe.clip))
         for what, value in (("loss", loss), ("gradient's norm", norm.item())):
             if not math.isfinite(value):
                 optimizer.zero_grad()
@@ -227,12 +233,16 @@ def fit(
         if step % 10 == 9:
             bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}")
         last = step + 1 == recipe.steps
-        if out is not None and team.first and ((step + 1) % save_every == 0 or last):
-            run.save(out, trained, average.values, optimizer, notes, losses, sample)
-            if hasattr(model, "save_pretrained"):
-                average.swap()
+        due = out is not None and ((step + 1) % save_every == 0 or last)
+        if due and (team.first or team.sharded):
+            state = (trained, average.values, optimizer, notes, losses, sample)
+            run.save(out, *state, write=team.first)
+            average.swap()
+            if not team.first:
+                plain_parameters(model)  # brings its share of what the first one saves
+            elif hasattr(model, "save_pretrained"):
                 model.save_pretrained(out)
-                average.swap()
+            average.swap()
     team.wait()
     average.swap()
     model.eval()
@@ -246,20 +256,19 @@ def _backward(loss_of, batch, drawn: dict, parts: int, device, team: Team) -> fl
     drawn: {"generator": …}, or this share's {"noise": …, "tau": …}. A part counts by its real
     entries, so that the mean is that of the whole batch.
     """
-    observation, actions, mask = batch
+    _, actions, mask = batch
     real = mask.sum(dim=tuple(range(1, mask.ndim))).double()  # (B,)
     everything, found = team.sum(real.sum()), 0.0
     pieces = torch.arange(len(actions)).tensor_split(parts)
     for i, part in enumerate(pieces):
-        whole = len(pieces) == 1
-        seen, acted, counted = batch if whole else (observation[part], actions[part], mask[part])
+        share = batch if len(pieces) == 1 else tuple(one[part] for one in batch)
+        seen, acted, counted = (one.to(device) for one in share)
         given = drawn if "generator" in drawn else {k: v[part].to(device) for k, v in drawn.items()}
-        seen, acted, counted = (one.to(device) for one in (seen, acted, counted))
         with team.last(i + 1 == len(pieces)):
             loss = loss_of(seen, acted, action_mask=counted, **given)
             weight = (real[part].sum() / everything).item()
-            # processes' gradients are averaged
-            (loss if weight == 1 else loss * (weight * team.size)).backward()
+            factor = weight * team.size  # processes' gradients are averaged
+            (loss if factor == 1 else loss * factor).backward()
         found += loss.item() * weight
     return team.sum(torch.tensor(found, dtype=torch.float64)).item()
 

@@ -2,7 +2,9 @@
 
     accelerate launch --num_processes 2 -m minipi0.train --data … --out …
 
-Every process has the whole model, takes its share of every batch, and the gradients are averaged.
+Every process takes its share of every batch, and the gradients are averaged. Usually each has the
+whole model. With shard=True the weights that are trained, their gradients, moments and average are
+shared out too (FSDP), and a layer is put together only while it computes.
 Without an accelerator, the one process has all.
 """
 
@@ -14,19 +16,28 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from minipi0.checkpoint import run
+
+# what is put together at a time, and by which methods it computes (forward: torch knows)
+LAYERS = {"Layer": ("project", "project_kv", "finish"), "SiglipEncoderLayer": ()}
 
 
 class Team:
     """The processes that share every batch.
 
     accelerator: accelerate.Accelerator, or None for a single process.
+    sharded: whether the weights are shared out too.
     size: how many there are. first: whether this is the one that writes and reports.
     """
 
-    def __init__(self, accelerator=None):
+    def __init__(self, accelerator=None, shard: bool = False):
         self.accelerator = accelerator
+        if shard and accelerator is None:
+            raise ValueError("weights are shared out between processes, and there is only one")
+        self.sharded = shard
         self.size = accelerator.num_processes if accelerator else 1
         self.rank = accelerator.process_index if accelerator else 0
         self.first = self.rank == 0
@@ -36,8 +47,32 @@ class Team:
         """This process's share of what there is for a whole batch, along the first axis."""
         return whole.tensor_split(self.size)[self.rank]
 
+    def shard(self, model: nn.Module) -> None:
+        """Share the weights out, where that is asked for.
+
+        accelerate's own wrapper looks at `forward` alone. pi0's layers have other methods: torch is
+        told of them here.
+        Raises ValueError for frozen weights: beside them, the rest fits one card.
+        """
+        if not self.sharded:
+            return
+        if not all(parameter.requires_grad for parameter in model.parameters()):
+            raise ValueError("weights are shared out only where all are trained: not with freeze")
+        mesh = init_device_mesh(self.accelerator.device.type, (self.size,))
+        for module in list(model.modules()):
+            methods = LAYERS.get(type(module).__name__)
+            if methods is not None:
+                fully_shard(module, mesh=mesh)
+                for method in methods:
+                    register_fsdp_forward_method(module, method)
+        fully_shard(model, mesh=mesh)
+        register_fsdp_forward_method(model, "loss")
+
     def share(self, loss_of, model: nn.Module):
         """The loss as a function whose gradients are averaged over the processes."""
+        if self.sharded:
+            self.shared = model
+            return model.loss
         if self.size == 1:
             return loss_of
         self.shared = self.accelerator.prepare(_Loss(loss_of, model))
@@ -45,7 +80,9 @@ class Team:
 
     def last(self, is_last: bool):
         """A context for one part of a batch: gradients are exchanged after the last one only."""
-        if self.shared is None or is_last:
+        if self.sharded:
+            self.shared.set_requires_gradient_sync(is_last)
+        if self.sharded or self.shared is None or is_last:
             return nullcontext()
         return self.accelerator.no_sync(self.shared)
 

@@ -12,6 +12,7 @@ import re
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 # beginnings of parameters' names
 PARTS = {
@@ -126,17 +127,24 @@ class Average:
         """Take in the weights after a step. The average begins with those after the first one."""
         t = self.updates
         kept = min(self.ema, (1 + t) / (10 + t)) if t else 0.0
-        torch._foreach_lerp_(list(self.values.values()), self._current(), 1 - kept)
+        averaged = [_mine(value) for value in self.values.values()]
+        current = [_mine(parameter.detach()) for parameter in self.parameters.values()]
+        torch._foreach_lerp_(averaged, current, 1 - kept)
         self.updates += 1
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the model's weights with the average, in place; twice changes nothing."""
         for name, parameter in self.parameters.items():
-            parameter.data, self.values[name] = self.values[name], parameter.data
+            here, there = _mine(parameter.detach()), _mine(self.values[name])
+            before = here.clone()
+            here.copy_(there)
+            there.copy_(before)
 
-    def _current(self) -> list[Tensor]:
-        return [parameter.detach() for parameter in self.parameters.values()]
+
+def _mine(x: Tensor) -> Tensor:
+    """Of a tensor that is shared out between processes, this process's rows."""
+    return x.to_local() if isinstance(x, DTensor) else x
 
 
 def _freeze(parameter: nn.Parameter, dtype: torch.dtype | None) -> None:
