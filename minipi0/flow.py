@@ -130,8 +130,8 @@ def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tenso
             points.append(x)
     if not torch.isfinite(x).all():
         raise FloatingPointError(
-            "Euler's steps end at NaN or infinity: the velocity's weights may be broken, or "
-            "float16 overflowed (take float32 or bfloat16)"
+            "the sampled chunk holds NaN or infinity: the weights may be broken, or float16 "
+            "overflowed (take float32 or bfloat16)"
         )
     return torch.stack(points) if path else x
 

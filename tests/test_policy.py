@@ -383,7 +383,15 @@ def test_lerobots_configuration_is_read_into_the_same_words(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     about = Pi0.from_pretrained(tmp_path).about
     assert about["cameras"] == ABOUT["cameras"] and about["unsupported"] == []
-    (tmp_path / "config.json").write_text(json.dumps(config | {"use_relative_actions": True}))
+    config["use_relative_actions"] = True
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    about = Pi0.from_pretrained(tmp_path).about
+    assert "relative_actions" not in about, "the processors run, and theirs says no"
+    for file in tmp_path.glob("policy_p*"):
+        file.unlink()
+    assert Pi0.from_pretrained(tmp_path).about["relative_actions"] == [True, True]
+    del config["output_features"]  # of how many actions?
+    (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="use_relative_actions .of how many actions is not said"):
         Policy.from_pretrained(tmp_path, stats=STATS)
 
