@@ -505,3 +505,14 @@ def test_the_readmes_python_leaves_a_model_that_loads(tmp_path, monkeypatch):
     exec(code, {})
     model = Pi0.from_pretrained("runs/mine")
     assert model.stats["action_mean"].shape == (4,) and model.about["fps"] == 10
+
+
+def test_the_readmes_training_commands_are_ones():
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    lines = [
+        line for line in text.splitlines() if line.startswith(".venv/bin/python -m minipi0.train")
+    ]
+    assert len(lines) == 2
+    for line in lines:
+        args = train.command.options().parse_args(line.split("minipi0.train ")[1].split())
+        assert args.data == ["your-name/your-dataset"] and args.out == "runs/mine"
