@@ -1,6 +1,7 @@
 """Weights in files, and what travels with them: sizes, layouts, statistics, the state of a run.
 
-layouts -> sizes, files -> statistics, all of them -> store. No file here knows `Pi0`.
+files, adapters, layouts -> sizes; lerobot -> statistics -> about; places; all of them -> store, run.
+No file here knows `Pi0`.
 """
 
 from minipi0.checkpoint.adapters import plain_parameters

@@ -2,7 +2,7 @@
 
     python -m minipi0.train --data cr5-banana --steps 500 --out runs/first
 
-augment, tuning -> memory, loop -> command.
+augment, tuning -> memory; team -> loop -> command.
 """
 
 from minipi0.train import augment, tuning
