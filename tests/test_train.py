@@ -495,18 +495,6 @@ def test_a_run_is_resumed_with_its_own_data(tmp_path):
 # ---------------------------------------------------------------- the README
 
 
-def test_the_readmes_python_leaves_a_model_that_loads(tmp_path, monkeypatch):
-    """The snippet after "The same from Python", with this data set's path and fewer steps."""
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    code = text.split("The same from Python")[1].split("```python\n")[1].split("```")[0]
-    assert "path/to/your/dataset" in code and "steps=2000" in code
-    code = code.replace("path/to/your/dataset", "metaworld-two-ways").replace("2000", "2")
-    monkeypatch.chdir(tmp_path)
-    exec(code, {})
-    model = Pi0.from_pretrained("runs/mine")
-    assert model.stats["action_mean"].shape == (4,) and model.about["fps"] == 10
-
-
 def test_the_readmes_training_commands_are_ones():
     text = (Path(__file__).parents[1] / "README.md").read_text()
     lines = [
