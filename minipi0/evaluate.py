@@ -139,6 +139,7 @@ def open_loop(
     """Sample action chunks for recorded observations; nothing is fed back.
 
     model: a Pi0, or any module with sample_actions(observation, steps=…, generator=…).
+    dataset: dims that are padded are left out.
     indices: int[B], the data set's items. samples: M, chunks for each of them.
     batch_size: observations times samples.
     """
@@ -151,6 +152,10 @@ def open_loop(
         sampled = model.sample_actions(
             observation[repeated].to(device), steps=steps, generator=generator
         ).cpu()
+        if mask.ndim == 3:  # without the padded dims
+            real = mask.any(dim=(0, 1))
+            sampled, demonstrated = sampled[..., real], demonstrated[..., real]
+            mask = mask.any(dim=-1)
         chunks.append(sampled.unflatten(0, (len(part), samples)).transpose(0, 1))
         actions.append(demonstrated)
         masks.append(mask)

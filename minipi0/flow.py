@@ -69,7 +69,8 @@ def loss(
     """Squared distance of a predicted velocity to A - eps: conditional flow matching (Sec. IV).
 
     velocity, actions, noise: float[B, H, D]. Computed in float32 or better.
-    mask: bool[B, H], True where the step is real. Padded steps do not count.
+    mask: bool[B, H], True where the step is real, or bool[B, H, D] where dims are padded too.
+        Padding does not count, and does not dilute the mean.
     reduction: "mean" over the real entries, or "none" for [B, H, D], zero where padded.
     Raises ValueError for mismatched shapes, an unknown reduction, a mask without a single real
     step, and numbers that are not finite.
@@ -86,14 +87,14 @@ def loss(
     error = velocity.to(wide) - velocity_target(actions.to(wide), noise.to(wide))
     if mask is None:
         return (error**2).mean() if reduction == "mean" else error**2
-    if mask.shape != actions.shape[:-1]:
+    if mask.shape not in (actions.shape[:-1], actions.shape):
         raise ValueError(
             f"mask has shape {tuple(mask.shape)}, expected {tuple(actions.shape[:-1])}: "
-            "one entry per action"
+            f"one entry per action, or one per number, {tuple(actions.shape)}"
         )
     if cheap_to_look(mask) and not mask.any():
         raise ValueError("the mask marks no step as real: nothing to average over")
-    real = mask.bool()[..., None].expand_as(error)
+    real = mask.bool() if mask.ndim == actions.ndim else mask.bool()[..., None].expand_as(error)
     # filled before squaring: an infinity at a padded step must not reach the gradient
     squared = error.masked_fill(~real, 0.0) ** 2
     return squared.sum() / real.sum() if reduction == "mean" else squared
@@ -108,7 +109,7 @@ def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tenso
     Returns [B, ..., D] in the noise's dtype; with path=True all of [steps + 1, B, ..., D], noise
     first.
     Raises ValueError for steps < 1 or not whole, noise that is not finite, or a velocity of
-    another shape.
+    another shape; FloatingPointError where the result is not finite.
     """
     if steps < 1 or steps != int(steps):
         raise ValueError(f"steps must be a whole number of at least 1, not {steps}")
@@ -127,6 +128,11 @@ def euler(velocity, noise: Tensor, steps: int = 10, path: bool = False) -> Tenso
         x = x + v.to(x.dtype) / steps
         if path:
             points.append(x)
+    if not torch.isfinite(x).all():
+        raise FloatingPointError(
+            "the sampled chunk holds NaN or infinity: the weights may be broken, or float16 "
+            "overflowed (take float32 or bfloat16)"
+        )
     return torch.stack(points) if path else x
 
 
@@ -170,8 +176,11 @@ def _per_item(tau: Tensor | float, x: Tensor) -> Tensor:
 
     So the path is rounded only once, to its own dtype.
     """
-    wide = torch.float32 if x.device.type == "mps" else torch.float64
-    tau = check_tau(tau, len(x)).to(wide).to(x.device)
+    tau = check_tau(tau, len(x))
+    if x.device.type == "mps":  # narrow first: it takes no float64
+        tau = tau.to(torch.float32).to(x.device)
+    else:  # move first: tau may come from there
+        tau = tau.to(x.device).to(torch.float64)
     return tau.reshape(-1, *[1] * (x.ndim - 1))
 
 

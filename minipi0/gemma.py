@@ -24,6 +24,15 @@ Cache = list[tuple[Tensor, Tensor]]  # per layer: rotated keys, and values, [B, 
 Table = tuple[Tensor, Tensor]  # cosines and sines of the positions' angles, [B, 1, T, E] each
 
 
+def fitted(x: Tensor, weight: Tensor) -> Tensor:
+    """x in the dtype of the weight that reads it: frozen parts may be bf16, trained ones float32.
+
+    Under autocast the products see to it themselves.
+    """
+    device = x.device.type
+    return x if device != "meta" and torch.is_autocast_enabled(device) else x.to(weight.dtype)
+
+
 def widened(x: Tensor) -> Tensor:
     """x in float32 at least: bf16 is too coarse for a norm or an angle."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -115,8 +124,8 @@ class Layer(nn.Module):
 
     def project_kv(self, x: Tensor, table: Table) -> tuple[Tensor, Tensor]:
         """Keys and values alone, for tokens whose own output is not needed."""
-        weight = self.qkv.weight[self.heads[0] * self.head_dim :]
-        k, v = self._heads(F.linear(self.attention_norm(x), weight)).chunk(2, dim=1)
+        qkv = self._heads(self.qkv(self.attention_norm(x)))  # whole: it may hold an adapter
+        k, v = qkv[:, self.heads[0] :].chunk(2, dim=1)
         return rotate(k, table), v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
@@ -171,6 +180,7 @@ class TwoExperts(nn.Module):
         Returns keys and values of every layer. pi0 never uses the prefix's output; output=True
         computes it too, [B, P, W_vlm], normed.
         """
+        x = fitted(x, self.vlm.norm.weight)
         table = rotary_table(positions, self.head_dim)
         cache: Cache = []
         *layers, last = self.vlm.layers
@@ -190,6 +200,7 @@ class TwoExperts(nn.Module):
         x: [B, S, W_action]; mask: bool[B, S, P + S]; table: the suffix positions' `rotary_table`.
         Returns [B, S, W_action], normed.
         """
+        x = fitted(x, self.action.norm.weight)
         for layer, (prefix_k, prefix_v) in zip(self.action.layers, cache, strict=True):
             x = self._run(suffix_layer, layer, x, mask, table, prefix_k, prefix_v)
         return self.action.norm(x)
@@ -213,5 +224,6 @@ def suffix_layer(
 ) -> Tensor:
     """One layer of the action expert: its queries, the keys and values of both, prefix first."""
     q, k, v = layer.project(x, table)
-    k, v = torch.cat([prefix_k, k], dim=2), torch.cat([prefix_v, v], dim=2)
+    k = torch.cat([prefix_k.type_as(k), k], dim=2)
+    v = torch.cat([prefix_v.type_as(v), v], dim=2)
     return layer.finish(x, attend(q, k, v, mask))

@@ -19,6 +19,7 @@ D action dims, W an expert's width.
 """
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,8 +30,8 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from minipi0 import checkpoint, flow
 from minipi0.compiled import compiled
-from minipi0.config import GEMMA_300M, ExpertConfig, Pi0Config, VisionConfig
-from minipi0.gemma import Cache, Table, TwoExperts, rotary_table
+from minipi0.config import GEMMA_300M, ExpertConfig, Pi0Config
+from minipi0.gemma import Cache, Table, TwoExperts, fitted, rotary_table
 from minipi0.observation import Observation
 
 
@@ -114,8 +115,9 @@ class Pi0(nn.Module):
         if cameras:
             hidden = ~seen[:, :, None, None, None]
             images = observation.images.masked_fill(hidden, 0)  # no NaN, even in a gradient
-            images = images.flatten(0, 1).to(self.projector.weight.dtype)
-            features = self.projector(self.vision(images).last_hidden_state)
+            images = fitted(images.flatten(0, 1), next(self.vision.parameters()))
+            features = fitted(self.vision(images).last_hidden_state, self.projector.weight)
+            features = self.projector(features)
             features = features.reshape(b, -1, features.shape[-1])  # (B, C * tokens, W_vlm)
             tokens = torch.cat([features, tokens], dim=1)
         seen = seen.repeat_interleave(self.config.vision.tokens, dim=1)
@@ -158,7 +160,8 @@ class Pi0(nn.Module):
         """
         suffix = self.embed_suffix(state, noisy_actions, time)
         out = self.experts.suffix(suffix, encoded.mask, encoded.table, encoded.cache)
-        return self.action_out_proj(out[:, 1:]).to(noisy_actions.dtype)
+        out = fitted(out[:, 1:], self.action_out_proj.weight)
+        return self.action_out_proj(out).to(noisy_actions.dtype)
 
     # ---- flow matching -------------------------------------------------------------------------
 
@@ -187,7 +190,7 @@ class Pi0(nn.Module):
         """Conditional flow matching (Sec. IV): one noise and one tau per item, unless given.
 
         actions: [B, H, D].
-        action_mask: bool[B, H], True where the chunk is real, not padding.
+        action_mask: bool[B, H], True where the chunk is real, not padding; or bool[B, H, D].
         reduction: "mean", or "none" for [B, H, D].
         """
         self._check(observation, actions=actions)
@@ -210,12 +213,13 @@ class Pi0(nn.Module):
 
         noise: [B, H, D], drawn in float32 unless given.
         Returns [B, H, D]. For several chunks of one observation, repeat the observation along B.
+        Raises FloatingPointError for a chunk that is not finite.
         """
         if noise is None:
             shape = (len(observation.state), self.config.horizon, self.config.action_dim)
             like = torch.empty(shape, device=self.state_proj.weight.device)
             noise = _randn_like(like, generator)
-        self._check(observation, noise=noise)
+        self._check(observation, look=True, noise=noise)
         encoded = self.encode(observation)
 
         def velocity(x: Tensor, tau: Tensor) -> Tensor:
@@ -239,7 +243,7 @@ class Pi0(nn.Module):
         state = super().__getstate__()
         return {name: value for name, value in state.items() if name not in ("encode", "decode")}
 
-    def _check(self, observation: Observation, **actions: Tensor) -> None:
+    def _check(self, observation: Observation, look: bool = False, **actions: Tensor) -> None:
         c, b = self.config, len(observation.state)
         cameras, length = observation.image_mask.shape[-1], observation.tokens.shape[-1]
         side = c.vision.image_size
@@ -259,16 +263,18 @@ class Pi0(nn.Module):
         images, tokens = observation.images, observation.tokens
         if not images.is_floating_point():
             raise ValueError(f"images are {images.dtype}, expected floating-point in [-1, 1]")
-        if flow.cheap_to_look(tokens):
+        if look or flow.cheap_to_look(tokens):
             outside = tokens[(tokens < 0) | (tokens >= c.vocab_size)]
             if len(outside):
                 raise ValueError(
                     f"token {outside[0].item()} is outside the vocabulary of {c.vocab_size}: "
                     "was another tokenizer used?"
                 )
-            flow.check_finite("state", observation.state)
-            hidden = ~observation.image_mask.bool()[:, :, None, None, None]
-            flow.check_finite("images", images.masked_fill(hidden, 0))
+            flow.check_finite("state", observation.state, look)
+            images = images[observation.image_mask.bool()]
+            flow.check_finite("images", images, look)
+            if images.numel() and (most := images.abs().max()) > 1.5:
+                raise ValueError(f"images reach {most:g}, expected [-1, 1]: pixels / 127.5 - 1")
 
     # ---- files ---------------------------------------------------------------------------------
 
@@ -278,13 +284,14 @@ class Pi0(nn.Module):
         path_or_repo: str | Path,
         config: Pi0Config | None = None,
         dtype: torch.dtype | None = None,
+        revision: str | None = None,
     ) -> "Pi0":
         """A model from a folder with model.safetensors, in minipi0's own layout or a released one.
 
         It is built without memory, then filled tensor by tensor, and returned in eval mode.
 
-        config: the sizes, where the folder has no config.json.
-        dtype: of the weights, by default the file's.
+        config: the sizes, where the folder has no config.json, or with another horizon.
+        dtype: of the weights, by default the file's. revision: of a repository.
         Strict: every missing, unexpected or mis-shaped tensor is a ValueError that names it; no
         half-loaded model is ever returned.
         """
@@ -293,9 +300,9 @@ class Pi0(nn.Module):
                 "config must be a Pi0Config (Pi0Config.from_dict makes one of a dict), "
                 f"not a {type(config).__name__}"
             )
-        source = checkpoint.open_checkpoint(path_or_repo)
+        source = checkpoint.open_checkpoint(path_or_repo, revision)
         model = cls._filled(source, config or Pi0Config.from_dict(source.config()), dtype)
-        model.stats, model.about = source.stats(), source.about()
+        model.stats, model.about = source.stats(model.config.to_dict()), source.about()
         return model
 
     @classmethod
@@ -319,15 +326,8 @@ class Pi0(nn.Module):
         if action_expert is None:
             released = dict(width=GEMMA_300M.width, mlp_dim=GEMMA_300M.mlp_dim)
             action_expert = ExpertConfig(**sizes["vlm"] | released)
-        config = Pi0Config(
-            vlm=ExpertConfig(**sizes["vlm"]),
-            action_expert=action_expert,
-            vision=VisionConfig(**sizes["vision"]),
-            vocab_size=sizes["vocab_size"],
-            action_dim=action_dim,
-            state_dim=state_dim,
-            horizon=horizon,
-        )
+        dims = dict(action_dim=action_dim, state_dim=state_dim, horizon=horizon)
+        config = Pi0Config.from_dict(sizes | dims | {"action_expert": asdict(action_expert)})
         return cls._filled(source, config, dtype, only=checkpoint.PALIGEMMA)
 
     @classmethod
@@ -353,8 +353,8 @@ class Pi0(nn.Module):
         about: of the data, as `ActionChunks.about`, and what else may be wanted later (the
             command, its seed, …), as plain values; by default what the model has.
         """
-        weights, sizes = dict(self.named_parameters()), self.config.to_dict()
-        about = {**(about or self.about or {}), "model": type(self).__name__}
+        weights, sizes = checkpoint.plain_parameters(self), self.config.to_dict()
+        about = {**(about or self.about or {}), "model": type(self).__name__.removeprefix("FSDP")}
         checkpoint.save(weights, sizes, folder, layout, stats or self.stats, about)
 
 

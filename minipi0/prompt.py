@@ -61,6 +61,24 @@ def paligemma_tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained("google/paligemma-3b-pt-224")
 
 
+def by_name(name: str | None, vocab_size: int) -> PreTrainedTokenizerBase | None:
+    """The tokenizer that a checkpoint names, or else the one that fills its vocabulary.
+
+    Returns None for the byte tokenizer, the default everywhere. Raises ValueError for another name.
+    """
+    if name is None:
+        name = "bytes" if vocab_size <= len(byte_tokenizer()) else "paligemma"
+    if "paligemma" in name:
+        return paligemma_tokenizer()
+    if name == "words":
+        return word_tokenizer()
+    if name != "bytes":
+        raise ValueError(
+            f"the checkpoint's tokenizer is {name!r}; known are bytes, words and paligemma"
+        )
+    return None
+
+
 def tokenize(
     texts: list[str], length: int | None = LENGTH, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> tuple[Tensor, Tensor]:

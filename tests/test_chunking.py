@@ -29,6 +29,12 @@ def test_every_action_is_executed_at_the_step_it_is_meant_for(execute, delay):
     assert asked == list(range(0, 20, execute))
 
 
+@pytest.mark.parametrize(("execute", "delay"), [(0, 0), (3, 4), (3, -1)])
+def test_a_queue_that_would_run_dry_is_refused(execute, delay):
+    with pytest.raises(ValueError, match="delay between 0 and that"):
+        Queue(execute, delay)
+
+
 def test_a_delayed_chunk_is_used_only_from_when_it_arrives():
     queue, done = Queue(execute=4, delay=2), []
     for step in range(14):

@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 from minipi0 import flow
+from minipi0.pi0 import time_embedding
 
 B, H, D = 5, 7, 3
 FLOATS = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
@@ -383,8 +384,8 @@ infinite[0, 0, 1] = float("inf")
         (lambda: flow.loss(a, a, e, reduction="sum"), 'reduction is "mean" or "none", not \'sum\''),
         (lambda: flow.loss(a, a, e, torch.ones(B)), r"mask has shape \(5,\), expected \(5, 7\)"),
         (
-            lambda: flow.loss(a, a, e, torch.ones(B, H, D)),
-            r"mask has shape \(5, 7, 3\), expected \(5, 7\)",
+            lambda: flow.loss(a, a, e, torch.ones(B, H, 1)),
+            r"mask has shape \(5, 7, 1\), expected \(5, 7\)",
         ),
         (lambda: flow.loss(a, a, e, torch.zeros(B, H, dtype=torch.bool)), "no step as real"),
         (lambda: flow.loss(a, bad, e), "actions holds a NaN"),
@@ -410,3 +411,81 @@ infinite[0, 0, 1] = float("inf")
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_mask_per_number():
+    """Padded dims do not count, and do not dilute the mean."""
+    generator = torch.Generator().manual_seed(0)
+    velocity, actions, noise = (torch.randn(2, 3, 5, generator=generator) for _ in range(3))
+    mask = torch.ones(2, 3, 5, dtype=torch.bool)
+    mask[..., 3:] = False
+    mask[1, 2] = False
+    cut = flow.loss(
+        velocity[..., :3], actions[..., :3], noise[..., :3], mask=mask[..., 0], reduction="none"
+    )
+    whole = flow.loss(velocity, actions, noise, mask=mask, reduction="none")
+    assert torch.equal(whole[..., :3], cut) and not whole[..., 3:].any()
+    mean = flow.loss(velocity, actions, noise, mask=mask)
+    torch.testing.assert_close(mean, cut.sum() / (5 * 3))
+    velocity[..., 4] = torch.inf
+    velocity.requires_grad_(True)
+    flow.loss(velocity, actions, noise, mask=mask).backward()
+    assert velocity.grad.isfinite().all() and not velocity.grad[~mask].any()
+    for shape in ((2,), (3, 5), (2, 3, 4), (2, 3, 1)):
+        with pytest.raises(ValueError, match="one entry per action, or one per number"):
+            flow.loss(velocity, actions, noise, mask=torch.ones(shape, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("path", [False, True])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e38])
+def test_a_chunk_that_is_not_finite_is_refused(path, bad):
+    with pytest.raises(FloatingPointError, match="holds NaN or infinity"):
+        flow.euler(lambda x, tau: x * bad, torch.ones(2, 3), steps=3, path=path)
+
+
+class OnMps(torch.Tensor):
+    """A tensor that says it is on Apple's GPU."""
+
+    @property
+    def device(self):
+        return torch.device("mps")
+
+
+@pytest.fixture
+def apple(monkeypatch):
+    """Tensor.to and Tensor.double as they are with that GPU, which knows no float64."""
+    move = torch.Tensor.to
+
+    def to(x, *wanted, **named):
+        wanted = [*wanted, *named.values()]
+        devices = [str(w) for w in wanted if isinstance(w, str | torch.device)]
+        dtypes = [w for w in wanted if isinstance(w, torch.dtype)]
+        there = isinstance(x, OnMps)
+        stays = devices[0] == "mps" if devices else there
+        dtype = dtypes[0] if dtypes else x.dtype
+        if torch.float64 in (dtype, x.dtype) and stays or dtype == torch.float64 and there:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        moved = move(x.as_subclass(torch.Tensor), dtype)
+        return moved.as_subclass(OnMps) if stays else moved
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    monkeypatch.setattr(torch.Tensor, "double", lambda x: to(x, torch.float64))
+
+
+@pytest.mark.parametrize("there", ["tau", "actions", "both"])
+def test_apples_gpu_knows_no_float64(there, apple):
+    """A cast comes after moving away from it."""
+    actions, noise, tau = torch.randn(3, 4, 2), torch.randn(3, 4, 2), torch.rand(3)
+    expected = tau[:, None, None] * actions + (1 - tau[:, None, None]) * noise
+    if there != "actions":
+        tau = tau.as_subclass(OnMps)
+    if there != "tau":
+        actions, noise = actions.as_subclass(OnMps), noise.as_subclass(OnMps)
+    found = flow.interpolate(actions, noise, tau).as_subclass(torch.Tensor)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_time_embedding_on_apples_gpu(apple):
+    tau = torch.rand(5)
+    found = time_embedding(tau.as_subclass(OnMps), 8)
+    assert found.dtype == torch.float64 and torch.equal(found, time_embedding(tau, 8))

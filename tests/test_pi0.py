@@ -485,6 +485,11 @@ def test_impossible_configurations_are_refused():
         (lambda o: replace(o, tokens=-o.tokens), "token -[0-9]+ is outside the vocabulary"),
         (lambda o: replace(o, state=o.state / 0), "state holds a NaN or an infinity"),
         (lambda o: replace(o, images=o.images * float("nan")), "images holds a NaN or an infinity"),
+        (
+            lambda o: replace(o, images=(o.images + 1) * 127.5),
+            r"images reach .* expected \[-1, 1\]",
+        ),
+        (lambda o: replace(o, images=-o.images.abs() - 3), r"images reach .* expected \[-1, 1\]"),
     ],
 )
 def test_wrong_observations_are_refused_everywhere(change, message):
@@ -583,3 +588,15 @@ def test_compiling_changes_no_number_and_is_used_everywhere():
 def test_a_configuration_of_another_type_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="config must be a Pi0Config .* not a dict"):
         Pi0.from_pretrained(tmp_path, config=ref.tiny().to_dict())
+
+
+@pytest.mark.parametrize("how", ["NaN", "float16"])
+def test_actions_that_are_not_finite_are_refused(how):
+    model, observation, noise = case()
+    if how == "NaN":
+        torch.nn.init.constant_(model.action_time_mlp_out.bias, float("nan"))
+    else:  # weights that float32 has room for
+        torch.nn.init.constant_(model.action_out_proj.weight, 6e4)
+        model.half()
+    with pytest.raises(FloatingPointError, match="weights may be broken, or float16 overflowed"):
+        model.sample_actions(observation, noise)

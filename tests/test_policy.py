@@ -105,6 +105,16 @@ def test_numpy_torch_and_pil_pictures_mean_the_same():
         np.testing.assert_array_equal(Policy(model())(observation(**given)), expected)
 
 
+def test_pil_pictures_of_every_kind_are_read_as_colours():
+    grey = Image.fromarray(np.full((8, 8), 90, np.uint8))
+    expected = Policy(model())(observation(hand=np.full((8, 8, 3), 90, np.uint8)))
+    for mode in ("L", "RGBA", "P", "RGB"):
+        found = Policy(model())(observation(hand=grey.convert(mode)))
+        np.testing.assert_array_equal(found, expected)
+    turned = observation(hand=np.full((8, 8, 3), 90, np.uint8)[::-1, :, ::-1])
+    np.testing.assert_array_equal(Policy(model())(turned), expected)
+
+
 def test_a_camera_that_is_absent_does_not_matter():
     one = Policy(model(), cameras=["front", None])
     alone = Policy(model(), cameras=["front"], about=ABOUT | {"cameras": ["front"]})
@@ -160,12 +170,25 @@ def test_a_longer_prompt_gets_more_room_and_padding_does_not_matter():
         ({"hand": np.full((8, 8, 3), -0.5)}, "give uint8"),
         ({"hand": np.full((8, 8, 3), np.nan)}, "'hand' holds NaN"),
         ({"hand": np.zeros((8, 8, 3), np.int64)}, "'hand' is int64: give uint8"),
-        ({"hand": None}, "'hand' has shape"),
+        ({"hand": None}, "'hand' cannot be read"),
         ({"hand": Image.new("I;16", (8, 8))}, "depth map"),
         ({"state": np.zeros(4)}, r"state has shape \(4,\), expected \(3,\): \['x', 'y', 'grip'\]"),
         ({"state": np.zeros((1, 3))}, r"state has shape \(1, 3\)"),
         ({"state": [0, np.nan, np.inf]}, "NaN or infinity: y, grip"),
         ({"state": ["a", "b", "c"]}, "state cannot be read as numbers"),
+        ({"hand": np.zeros((8, 8, 3), bool)}, "'hand' is bool: give uint8"),
+        ({"hand": np.zeros((0, 8, 3), np.uint8)}, r"'hand' has shape \(0, 8, 3\)"),
+        ({"hand": torch.full((8, 8, 3), 3.0, dtype=torch.bfloat16)}, "'hand' holds floats from 3"),
+        ({"hand": [[1, 2], [3]]}, "'hand' cannot be read as numbers"),
+        ({"hand": "hand.png"}, "'hand' cannot be read as numbers"),
+        ({"state": [1j, 0, 0]}, "state cannot be read as numbers: they are complex128"),
+        ({"state": ["1", "2", "3"]}, "state cannot be read as numbers"),
+        ({"state": [[1, 2], [3]]}, "state cannot be read as numbers"),
+        ({"state": None}, "state cannot be read as numbers"),
+        ({"state": [1e300, 0, 0]}, "NaN or infinity: x"),
+        ({"prompt": b"open"}, "give the instruction as a text"),
+        ({"prompt": "open " * 300}, "the prompt has 1500 characters, the most are 1000"),
+        ({"state": {"x": 1.0, "y": 2.0, "grip": 3.0}}, 'no "state"; it has .*state.x'),
         ({"prompt": None}, "give the instruction as a text"),
         ({"prompt": ["open"]}, "give the instruction as a text"),
         ({"prompt": " "}, "give the instruction as a text"),
@@ -193,6 +216,10 @@ def test_a_part_that_is_missing_is_named(key, said):
     [
         ({"execute": 0}, "execute must lie between 1 and the horizon, 4"),
         ({"execute": 5}, "execute must lie between 1 and the horizon, 4"),
+        ({"execute": 2.5}, "execute must be a whole number, not 2.5"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"seed": -1}, "the seed must not be negative"),
+        ({"cameras": ["front", "front"]}, "names 'front' twice"),
         ({"execute": 3, "delay": 2}, "delay must lie between 0 and 1"),
         ({"ensemble": 0.01, "delay": 1, "execute": 2}, "choose one"),
         ({"cameras": ["front"]}, "names 1, the model was trained with 2"),
@@ -220,6 +247,18 @@ def test_a_chunk_that_is_not_finite_never_reaches_the_robot():
         broken.action_out_proj.bias[0] = torch.nan
     with pytest.raises(FloatingPointError, match="chunk holds NaN"):
         Policy(broken)(observation())
+
+
+def test_a_state_in_other_units_is_noticed():
+    with pytest.warns(UserWarning, match=r"far from all training data: y \(\+48\)"):
+        Policy(model())(observation(state=[1.0, 482.0, 3.0]))
+
+
+def test_torchs_numbers_are_read_whatever_their_kind():
+    expected = Policy(model())(observation(state=[1.5, 2.0, 3.0]))
+    for dtype in (torch.float64, torch.bfloat16):
+        state = torch.tensor([1.5, 2.0, 3.0], dtype=dtype, requires_grad=True)
+        np.testing.assert_array_equal(Policy(model())(observation(state=state)), expected)
 
 
 # ---- seeds and queues --------------------------------------------------------------------------
@@ -270,10 +309,11 @@ def test_another_robot_has_a_queue_of_its_own():
     assert server.unpack(server.pack(policy.facts()))["cameras"] == ["front", "hand"]
 
 
-def test_a_warm_up_leaves_no_trace():
-    policy = Policy(model())
-    policy.warm_up()
-    np.testing.assert_array_equal(policy(observation()), Policy(model())(observation()))
+def test_a_warm_up_leaves_no_trace_and_tells_how_long_a_chunk_takes():
+    policy, other = (Policy(model(), execute=2, real_time=True) for _ in range(2))
+    for step in range(4):
+        np.testing.assert_array_equal(policy.act(observation()), other.act(observation()))
+        assert step != 2 or 0 < policy.warm_up("open the box") < 20
 
 
 # ---- files -------------------------------------------------------------------------------------
@@ -343,8 +383,16 @@ def test_lerobots_configuration_is_read_into_the_same_words(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     about = Pi0.from_pretrained(tmp_path).about
     assert about["cameras"] == ABOUT["cameras"] and about["unsupported"] == []
-    (tmp_path / "config.json").write_text(json.dumps(config | {"use_relative_actions": True}))
-    with pytest.raises(ValueError, match="use_relative_actions"):
+    config["use_relative_actions"] = True
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    about = Pi0.from_pretrained(tmp_path).about
+    assert "relative_actions" not in about, "the processors run, and theirs says no"
+    for file in tmp_path.glob("policy_p*"):
+        file.unlink()
+    assert Pi0.from_pretrained(tmp_path).about["relative_actions"] == [True, True]
+    del config["output_features"]  # of how many actions?
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="use_relative_actions .of how many actions is not said"):
         Policy.from_pretrained(tmp_path, stats=STATS)
 
 

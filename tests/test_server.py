@@ -1,15 +1,21 @@
 """The websocket server: openpi's protocol, errors that are answered, several robots at once."""
 
+import contextlib
 import threading
 import urllib.request
 
+import gymnasium
 import msgpack
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from minipi0.robot import server
+from minipi0.robot import recipes, server
+from minipi0.robot.ahead import Ahead
+from minipi0.robot.client import Client
+from minipi0.robot.policy import Policy
+from minipi0.robot.rollout import rollout
 
 
 class Echo:
@@ -32,15 +38,17 @@ def running():
     with server.start(Echo, **options, largest_message=2**20) as here:
         thread = threading.Thread(target=here.serve_forever)
         thread.start()
-        here.lines = lines
+        here.lines, here.clients = lines, contextlib.ExitStack()
         here.port = here.socket.getsockname()[1]
         yield here
+        here.clients.close()
         here.shutdown()
         thread.join()
 
 
 def robot(running):
-    connection = connect(f"ws://127.0.0.1:{running.port}", compression=None, max_size=None)
+    url, options = f"ws://127.0.0.1:{running.port}", dict(compression=None, max_size=None)
+    connection = running.clients.enter_context(connect(url, **options))
     return connection, server.unpack(connection.recv())
 
 
@@ -129,6 +137,87 @@ def test_it_listens_to_this_machine_alone_unless_told_otherwise(running):
     assert running.socket.getsockname()[0] == "127.0.0.1"
 
 
+def test_our_own_client(running):
+    with Client(f"ws://127.0.0.1:{running.port}", execute=2) as policy:
+        assert policy.facts == {"cameras": ["front"]}
+        observation = {"state": np.array([0.5, 1.0], np.float32)}
+        assert policy(observation).tolist() == [[1.5, 2.0]] * 2
+        with pytest.raises(RuntimeError, match="answers: ValueError: the observation has no 'sta"):
+            policy({"prompt": "go"})
+        with Ahead(policy) as ahead:
+            assert [ahead.act(observation)[0] for _ in range(4)] == [2.5, 2.5, 3.5, 3.5]
+        policy.delay = 2
+        with pytest.raises(ValueError, match="sends 3 actions; 2 to execute and a delay of 2 need"):
+            policy(observation)
+        with pytest.raises(ConnectionError, match="closed the connection"):
+            policy({"state": np.zeros(2**18)})
+    with pytest.raises(ValueError, match="pass execute="):
+        Client(f"ws://127.0.0.1:{running.port}")
+
+
+def test_a_server_that_is_not_there_is_named():
+    with pytest.raises(ConnectionError, match="no policy server answers at ws://127.0.0.1:9"):
+        Client("ws://127.0.0.1:9", patience=0.2)
+
+
+def nested(depth: int) -> bytes:
+    """A message of lists in lists."""
+    return b"\x91" * depth + b"\x90"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        nested(2**19),
+        msgpack.packb([1, 2]),
+        msgpack.packb({b"__ndarray__": True, b"data": b"", b"dtype": "<U9", b"shape": [-1]}),
+        msgpack.packb({b"__ndarray__": True, b"data": 7, b"dtype": "<f4", b"shape": [1]}),
+        msgpack.packb({b"__ndarray__": True, b"data": b"", b"dtype": "<f4", b"shape": "x"}),
+        msgpack.packb({b"__ndarray__": True, b"data": b"", b"dtype": "f4,O", b"shape": [0]}),
+        msgpack.packb({b"__npgeneric__": True, b"data": [1], b"dtype": "<i8"}),
+        msgpack.packb({"state": msgpack.ExtType(4, b"1")}),
+        msgpack.packb({"state": msgpack.Timestamp(1)}),
+        msgpack.packb({"state": "x" * 9}) + b"more",
+    ],
+)
+def test_what_nobody_should_send_is_answered_too(running, message):
+    connection, _ = robot(running)
+    connection.send(message)
+    assert isinstance(connection.recv(10), str)
+    assert ask(connection, {"state": np.zeros(1)})["actions"].shape == (3, 1)
+    connection.close()
+
+
+def test_a_robot_that_vanishes_takes_nobody_along(running):
+    (one, _), (other, _) = robot(running), robot(running)
+    one.send(server.pack({"state": np.zeros(1)}))
+    one.socket.close()
+    assert ask(other, {"state": np.zeros(1)})["actions"][0, 0] == 1
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--checkpoint", "no/such/folder/here"], "no/such/folder/here"),
+        (["--execute", "99"], "execute must lie between 1 and the horizon, 16"),
+        (["--cameras", "a", "b"], "names 2, the model was trained with 1"),
+    ],
+)
+def test_the_command_says_what_is_wrong(more, said, capsys):
+    with pytest.raises(SystemExit):
+        server.main(["--checkpoint", str(recipes.CARRIED / "wall"), *more])
+    assert said in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(running, capsys):
+    with pytest.raises(SystemExit):
+        checkpoint = str(recipes.CARRIED / "wall")
+        server.main(["--checkpoint", checkpoint, "--port", str(running.port)])
+    assert "in use" in capsys.readouterr().err
+
+
 def test_openpis_own_client(running):
     client = pytest.importorskip("openpi_client.websocket_client_policy", reason="no openpi-client")
     policy = client.WebsocketClientPolicy("127.0.0.1", running.port)
@@ -138,3 +227,39 @@ def test_openpis_own_client(running):
     with pytest.raises(RuntimeError, match="the observation has no 'state'"):
         policy.infer({"prompt": "go"})
     assert policy.infer(observation)["actions"][0, 0] == 2.5
+
+
+def test_openpis_client_drives_the_simulator_as_the_policy_itself_would():
+    client = pytest.importorskip("openpi_client.websocket_client_policy", reason="no openpi-client")
+    policy = Policy.from_pretrained(recipes.CARRIED / "wall", execute=7)
+    served = policy.another()  # its first trial has the seed of both
+    served.reset(3)
+    env = gymnasium.make("minipi0/Wall-v0", pictures=False, cameras=("front",))
+    expected = rollout(env, policy, 3, record=True)
+
+    class Remote:
+        """What `rollout` asks of a policy, by openpi's client."""
+
+        def reset(self, seed):
+            self.actions = []
+
+        @property
+        def needs_observation(self):
+            return not self.actions
+
+        def act(self, observation):
+            if not self.actions:
+                self.actions = list(connection.infer(observation)["actions"])
+            return self.actions.pop(0)
+
+    with server.start(lambda: served, port=0, report=lambda line: None) as here:
+        thread = threading.Thread(target=here.serve_forever)
+        thread.start()
+        connection = client.WebsocketClientPolicy("127.0.0.1", here.socket.getsockname()[1])
+        found = rollout(env, Remote(), 3, record=True)
+        connection._ws.close()
+        here.shutdown()
+        thread.join()
+    env.close()
+    assert found == expected
+    np.testing.assert_array_equal(found.recording.actions, expected.recording.actions)

@@ -239,3 +239,20 @@ def test_the_carried_data_set(tmp_path, monkeypatch):
     (folder / "meta").mkdir(parents=True)
     (folder / "meta" / "info.json").write_text(json.dumps({}))
     assert data.available("metaworld-two-ways") and sources.locate("metaworld-two-ways") == folder
+
+
+def test_a_revision_reaches_the_hub_and_only_a_repository_has_one(tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot(repo_id, **options):
+        asked.append((repo_id, options.get("revision")))
+        raise OSError("no network")
+
+    monkeypatch.setattr(sources, "snapshot_download", snapshot)
+    for revision in ("v1", None):
+        with pytest.raises(ConnectionError, match="revision 'v1'|data set it could not"):
+            data.load("someone/robot", horizon=4, revision=revision)
+    assert asked == [("someone/robot", "v1"), ("someone/robot", None)]
+    for source in (tmp_path, "metaworld-two-ways"):
+        with pytest.raises(ValueError, match="only that has a revision: 'v1'"):
+            data.load(source, horizon=4, revision="v1")

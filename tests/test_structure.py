@@ -31,28 +31,32 @@ ROOMS = {
     "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "compiled"},
     "vlm": {"observation", "pi0", "prompt"},
     "baselines": {"flow", "checkpoint", "config", "observation", "pi0", "vlm"},
-    "train": {"checkpoint", "compiled", "config", "data", "evaluate", "pi0", "prompt"},
+    "train": {
+        *("flow", "config", "observation", "prompt", "compiled", "evaluate"),
+        *("checkpoint", "data", "pi0"),
+    },
     "robot": {
         *("flow", "config", "observation", "prompt", "normalise", "intervals"),
         *("checkpoint", "data", "pi0", "vlm", "baselines", "train"),
     },
     "serve": {"robot"},
     "plots": {"flow", "toys", "evaluate", "intervals", "planning"},
-    "widgets": {"toys", "planning", "checkpoint", "robot", "plots"},
+    "widgets": {"toys", "planning", "checkpoint", "data", "robot", "plots"},
     "exercises": {"flow", "toys", "evaluate", "pi0", "robot", *EXPORTED},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": "sources lerobot writer frames chunks problems report neighbours",
-    "checkpoint": "files layouts sizes statistics about store run",
+    "data": "sources lerobot writer frames mixture chunks problems report neighbours",
+    "checkpoint": "files adapters layouts sizes lerobot statistics about places store run",
     "toys": "targets network",
     "baselines": "regression giant_decoder insulated",
+    "train": "augment tuning memory team loop command",
     "robot": "simulator tasks wall touch two_ways demonstrate recipes questions pretrain "
-    "chunking inputs policy rollout trials watch live scenes server",
+    "teleoperate chunking ahead inputs policy rollout trials watch live scenes server client",
     "plots": "style shared flow_field straight_lines velocity_targets why_tau one_vs_ten_steps "
     "two_experts separate_expert real_robot_data real_robot how_many_trials real_pi0 "
-    "meet_the_robot",
+    "meet_the_robot your_robot",
     "widgets": "targets base straight_line flow_field euler_steps fallback episode_player "
-    "trial_planner recordings robot_player robot_fallback",
+    "trial_planner recordings robot_player robot_fallback teleoperator",
 }
 
 

@@ -14,7 +14,7 @@ from minipi0.robot.demonstrate import Disturbance, demonstrate
 from minipi0.robot.policy import Policy
 from minipi0.robot.recipes import CARRIED
 from minipi0.robot.rollout import rollout
-from minipi0.robot.tasks import PAIRS, TASKS, Tabletop
+from minipi0.robot.tasks import PAIRS, TASKS, YOURS, Tabletop
 
 CALM = Disturbance(noise=0.0, often=0.0)
 
@@ -114,3 +114,13 @@ def test_the_carried_policy_does_what_the_words_say(robot):
                 pytest.skip(str(error))
             ignored += rollout(robot(task), policy, 0, prompt=TASKS[other].prompts[0]).success
     assert followed >= 5 and ignored <= 1, "of 6"
+
+
+def test_the_readers_task_is_none_of_the_nine_and_its_expert_presses_the_button():
+    assert YOURS.name not in TASKS and not set(YOURS.prompts) & {
+        said for task in TASKS.values() for said in task.prompts
+    }
+    env = gymnasium.make(f"minipi0/{YOURS.name}-v0", pictures=False, max_steps=40)
+    shown = [demonstrate(env, seed, Disturbance(0.1, 0.5, 0.04), False) for seed in range(5)]
+    assert sum(one.good for one in shown) >= 4
+    assert env.unwrapped.prompt in YOURS.prompts

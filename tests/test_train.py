@@ -4,6 +4,7 @@ import copy
 import math
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from synthetic import TINY, Chunks, tiny
 
 from minipi0 import Pi0, Pi0Config, train
+from minipi0.baselines import Regression
 from minipi0.checkpoint import run
 from minipi0.train import Recipe, fit
 
@@ -351,8 +353,10 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
     trained = Pi0.from_pretrained(tmp_path / "out")
     assert trained.config == model.config
     torch.testing.assert_close(trained.state_dict(), model.state_dict(), rtol=0, atol=1e-7)
-    with pytest.raises(ValueError, match="does not fit this data set: horizon 6, needed is 16"):
-        train.main([*arguments, "--out", str(tmp_path / "other"), "--horizon", "16"])
+    train.main([*arguments, "--out", str(tmp_path / "other"), "--horizon", "16"])
+    longer = Pi0.from_pretrained(tmp_path / "other")  # no weight depends on the horizon
+    assert longer.config == replace(model.config, horizon=16)
+    torch.testing.assert_close(longer.state_dict(), model.state_dict(), rtol=0, atol=1e-7)
 
 
 def test_command_line_without_cameras(tmp_path, monkeypatch):
@@ -373,3 +377,130 @@ def test_a_fine_tuned_model_keeps_the_statistics_of_its_new_data(tmp_path):
     fit(model, dataset, steps=1, progress=False)
     model.save_pretrained(tmp_path)
     assert torch.equal(Pi0.from_pretrained(tmp_path).stats["action_mean"], torch.full((3,), 0.5))
+
+
+# ---------------------------------------------------------------- parts, masks, pictures
+
+
+def test_a_batch_in_parts_gives_the_numbers_of_the_whole():
+    """Parts hold different numbers of real steps, so a mean of means would be another number."""
+    recipe = Recipe(steps=4, batch_size=7, warmup=0)
+    for kind in (tiny, lambda: Regression(TINY)):
+        torch.manual_seed(1)
+        whole = kind()
+        parts = copy.deepcopy(whole)
+        losses = fit(whole, Chunks(), recipe=recipe, progress=False)
+        again = fit(parts, Chunks(), recipe=recipe, grad_accumulation=3, progress=False)
+        assert again == pytest.approx(losses, rel=1e-6)
+        one, other = (model.action_out_proj.weight for model in (whole, parts))
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("parts", [0, -1, 9])
+def test_impossible_parts(parts):
+    recipe = Recipe(steps=1, batch_size=8)
+    with pytest.raises(ValueError, match=f"cannot be cut into {parts} parts"):
+        fit(tiny(), Chunks(), recipe=recipe, grad_accumulation=parts, progress=False)
+
+
+def test_who_draws_its_own_noise_is_not_cut_in_parts():
+    class Own(torch.nn.Linear):
+        def loss(self, observation, actions, action_mask=None, generator=None):
+            return self.weight.sum()
+
+    with pytest.raises(ValueError, match="a Own draws its own noise: train it in one part"):
+        fit(Own(1, 1), Chunks(), steps=1, grad_accumulation=2, progress=False)
+
+
+class Padded(Chunks):
+    """The same data for a model with two more action dims and one more state dim."""
+
+    def batch(self, indices):
+        observation, actions, mask = super().batch(indices)
+        pad = torch.nn.functional.pad
+        observation = replace(observation, state=pad(observation.state, (0, 1)))
+        return observation, pad(actions, (0, 2)), mask[..., None] & (torch.arange(5) < 3)
+
+
+def test_padded_dims_do_not_dilute_the_loss():
+    wide = replace(TINY, action_dim=5, state_dim=3)
+    torch.manual_seed(0)
+    model = Pi0(wide)
+    observation, actions, mask = Padded().batch(range(8))
+    noise, tau = torch.randn(8, 4, 5), torch.full((8,), 0.5)
+    given = dict(noise=noise, tau=tau)
+    every = model.loss(observation, actions, action_mask=mask, reduction="none", **given)
+    assert not every[..., 3:].any()
+    mean = model.loss(observation, actions, action_mask=mask, **given)
+    torch.testing.assert_close(mean, every.sum() / mask.sum())
+    fit(model, Padded(), steps=2, progress=False)
+
+
+def test_augmented_pictures_train_and_resume_bit_for_bit(tmp_path):
+    recipe = Recipe(steps=4, batch_size=8, warmup=0)
+    plain = fit(tiny(), Chunks(), recipe=recipe, progress=False)
+    options = dict(recipe=recipe, augment=True, progress=False)
+    whole = tiny()
+    losses = fit(whole, Chunks(), **options)
+    assert losses[0] != plain[0] and losses[0] == pytest.approx(plain[0], rel=0.3)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), Chunks(fail_at=4), out=tmp_path, save_every=2, **options)
+    resumed = tiny()
+    assert fit(resumed, Chunks(), out=tmp_path, resume=True, **options) == losses
+    assert same(whole, resumed)
+    parts = fit(tiny(), Chunks(), grad_accumulation=2, **options)
+    assert parts == pytest.approx(losses, rel=1e-6)
+
+
+# ---------------------------------------------------------------- other data than before
+
+
+class Told(Chunks):
+    """A data set that says what it is."""
+
+    def __init__(self, **said):
+        super().__init__()
+        self.said = dict(cameras=["top"], fps=10.0, tokenizer="bytes", horizon=4) | said
+
+    def about(self):
+        return self.said
+
+
+def test_other_data_than_the_models_are_named():
+    model = tiny()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(model, Told(), steps=1, progress=False)
+        fit(model, Told(cameras=["observation.images.top"]), steps=1, progress=False)
+    message = r"other data: cameras: .*top.* then, \['wrist'\] now; fps: 10.0 then, 30.0 now"
+    with pytest.warns(UserWarning, match=message):
+        fit(model, Told(cameras=["wrist"], fps=30.0), steps=1, progress=False)
+    assert model.about["fps"] == 30.0
+    with pytest.raises(ValueError, match="other tokens .* bytes then, google/paligemma.* now"):
+        fit(model, Told(tokenizer="google/paligemma-3b-pt-224"), steps=1, progress=False)
+
+
+def test_a_run_is_resumed_with_its_own_data(tmp_path):
+    recipe = Recipe(steps=2, batch_size=4, warmup=0)
+    fit(tiny(), Told(), recipe=recipe, out=tmp_path, progress=False)
+    for said, message in (
+        (dict(fps=30.0), "fps: 10.0 then, 30.0 now"),
+        (dict(cameras=["wrist"]), r"cameras: \['top'\] then, \['wrist'\] now"),
+        (dict(relative_actions=[True, False, False]), "relative_actions: None then"),
+    ):
+        with pytest.raises(ValueError, match=f"was trained on other data: {message}"):
+            fit(tiny(), Told(**said), recipe=recipe, out=tmp_path, resume=True, progress=False)
+
+
+# ---------------------------------------------------------------- the README
+
+
+def test_the_readmes_training_commands_are_ones():
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    lines = [
+        line for line in text.splitlines() if line.startswith(".venv/bin/python -m minipi0.train")
+    ]
+    assert len(lines) == 2
+    for line in lines:
+        args = train.command.options().parse_args(line.split("minipi0.train ")[1].split())
+        assert args.data == ["your-name/your-dataset"] and args.out == "runs/mine"

@@ -38,12 +38,15 @@ class Regression(Pi0):
         self,
         observation: Observation,
         actions: Tensor,
+        noise: Tensor | None = None,
+        tau: Tensor | None = None,
         action_mask: Tensor | None = None,
         generator=None,
     ) -> Tensor:
         """Mean squared error over real steps.
 
-        actions: [B, H, D]. action_mask: bool[B, H]. Draws nothing: the generator is not used.
+        actions: [B, H, D]. action_mask: bool[B, H] or bool[B, H, D].
+        noise, tau, generator: as of `Pi0.loss`, and not used: nothing is drawn.
         """
         zeros = torch.zeros_like(actions)
         return squared_distance(self.predict(observation), actions, zeros, action_mask)
@@ -99,18 +102,22 @@ class GaussianRegression(nn.Module):
         """The regression's files and the noise's. stats, about: as of `Pi0.save_pretrained`."""
         self.regression.save_pretrained(folder, stats=stats, about=about)
         write_atomically(
-            Path(folder) / NOISE, lambda path: write_tensors(path, {"root": self.root}, {})
+            Path(folder).expanduser() / NOISE,
+            lambda path: write_tensors(path, {"root": self.root}, {}),
         )
 
     @classmethod
-    def from_pretrained(cls, path_or_repo: str | Path, dtype=None) -> "GaussianRegression":
+    def from_pretrained(
+        cls, path_or_repo: str | Path, dtype=None, revision: str | None = None
+    ) -> "GaussianRegression":
         """What `save_pretrained` wrote, in eval mode."""
-        file = open_checkpoint(path_or_repo).folder / NOISE
+        file = open_checkpoint(path_or_repo, revision).folder / NOISE
         if not file.exists():
             raise FileNotFoundError(f"{file} is missing: the folder holds no GaussianRegression")
         model = cls.__new__(cls)
         nn.Module.__init__(model)
-        model._take(Regression.from_pretrained(path_or_repo, dtype=dtype), load_file(file)["root"])
+        regression = Regression.from_pretrained(path_or_repo, dtype=dtype, revision=revision)
+        model._take(regression, load_file(file)["root"])
         return model.eval()
 
 

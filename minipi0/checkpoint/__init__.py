@@ -1,8 +1,10 @@
 """Weights in files, and what travels with them: sizes, layouts, statistics, the state of a run.
 
-layouts -> sizes, files -> statistics, all of them -> store. No file here knows `Pi0`.
+files, adapters, layouts -> sizes; lerobot -> statistics -> about; places; all of them -> store and
+run. No file here knows `Pi0`.
 """
 
+from minipi0.checkpoint.adapters import plain_parameters
 from minipi0.checkpoint.files import write_atomically, write_tensors
 from minipi0.checkpoint.layouts import PALIGEMMA
 from minipi0.checkpoint.store import Checkpoint, load, open_checkpoint, save
@@ -12,6 +14,7 @@ __all__ = [
     "Checkpoint",
     "load",
     "open_checkpoint",
+    "plain_parameters",
     "save",
     "write_atomically",
     "write_tensors",

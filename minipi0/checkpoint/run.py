@@ -1,6 +1,7 @@
-"""The state of a training run in one file: weights, their average, Adam's moments, the losses.
+"""The state of a training run in one file: what is trained, its average, Adam's moments, losses.
 
 Keys in the file: model.NAME, average.NAME, and per moment step.NAME, exp_avg.NAME, exp_avg_sq.NAME.
+What is frozen is not in it: the model that a run is resumed with brings that.
 """
 
 import json
@@ -10,6 +11,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from minipi0.checkpoint.about import differences
+from minipi0.checkpoint.adapters import shared_like, whole
 from minipi0.checkpoint.files import write_atomically, write_tensors
 
 STATE = "training.safetensors"  # in the run's folder, beside the model's own files
@@ -18,28 +21,43 @@ Tensors = dict[str, Tensor]
 
 
 def save(
-    out: Path, model, average, optimizer, recipe: dict, losses: list[float], sample: Tensors
+    out: Path,
+    trained: Tensors,
+    average: Tensors,
+    optimizer,
+    notes: dict,
+    losses: list[float],
+    sample: Tensors,
+    write: bool = True,
 ) -> None:
     """Write the state of a run to out / STATE, atomically.
 
-    average: torch's AveragedModel of `model`. optimizer: AdamW. losses: one per step so far.
+    write: False for the processes that only bring their share of it.
+
+    trained, average: by the same names. optimizer: AdamW, of `trained`. losses: one per step.
+    notes: by these `load` recognises the run: "recipe", "about" (the data), "frozen".
     sample: the first batch; by these tensors `load` recognises the data.
     """
+    tensors = {"losses": torch.tensor(losses, dtype=torch.float64), **sample}
+    for name, parameter in trained.items():
+        kept = {f"model.{name}": parameter.detach(), f"average.{name}": average[name]}
+        moments = optimizer.state.get(parameter, {})  # none where there never was a gradient
+        kept |= {f"{key}.{name}": moments[key] for key in MOMENTS if key in moments}
+        gathered = {key: whole(value) for key, value in kept.items()}
+        tensors |= gathered if write else {}
+    if not write:
+        return
     for name in (STATE, "model.safetensors", "config.json"):
         for leftover in out.glob(f".{name}.*"):  # of a process that was killed while it wrote
             leftover.unlink()
-    tensors = {"losses": torch.tensor(losses, dtype=torch.float64), **sample}
-    averaged = dict(average.module.named_parameters())
-    for name, parameter in model.named_parameters():
-        tensors |= {f"model.{name}": parameter.detach(), f"average.{name}": averaged[name].detach()}
-        moments = optimizer.state.get(parameter, {})  # none where there never was a gradient
-        tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS if key in moments}
-    metadata = {"recipe": json.dumps(recipe)}
+    metadata = {name: json.dumps(value) for name, value in notes.items()}
     write_atomically(out / STATE, lambda path: write_tensors(path, tensors, metadata))
 
 
-def load(out: Path, model, average, optimizer, recipe: dict, sample: Tensors) -> list[float]:
-    """Read the state of a run back into `model`, `average` and `optimizer`, in place.
+def load(
+    out: Path, trained: Tensors, average: Tensors, optimizer, notes: dict, sample: Tensors
+) -> list[float]:
+    """Read the state of a run back into `trained`, `average` and `optimizer`, in place.
 
     Returns the losses so far. Raises FileNotFoundError where there is no state, and ValueError for
     one of another recipe, model or data set.
@@ -48,37 +66,53 @@ def load(out: Path, model, average, optimizer, recipe: dict, sample: Tensors) ->
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} does not exist")
     with safe_open(path, framework="pt") as file:
-        stored = json.loads(file.metadata()["recipe"])
-        wanted = json.loads(json.dumps(recipe))
-        if stored["steps"] < wanted["steps"]:
-            stored["steps"] = wanted["steps"]  # a longer run of the same kind
-        differing = [key for key in wanted if stored.get(key) != wanted[key]]
-        if differing:
-            changes = (f"{key}: {stored.get(key)} then, {wanted[key]} now" for key in differing)
-            raise ValueError(f"{path} belongs to another recipe: {'; '.join(changes)}")
+        there = {name: json.loads(value) for name, value in file.metadata().items()}
         tensors = {key: file.get_tensor(key) for key in file.keys()}
+    here = json.loads(json.dumps(notes))
+    _compare(path, there, here)
+    changes = differences(there.get("about"), here.get("about"))
+    told = "; ".join(f"{name}: {change}" for name, change in changes.items())
     for key, now in sample.items():
         then = tensors.get(key)
         same = then is not None and then.shape == now.shape
         if not (same and torch.allclose(then, now, atol=1e-3)):  # decoders differ in the last bits
             raise ValueError(
                 f"{path} was trained on other data: the first batch's {key.removeprefix('data.')} "
-                "differ (another data set, split, horizon, instruction, camera or image size?)"
+                f"differ ({told or 'another data set, split, instruction or image size?'})"
             )
-    averaged = dict(average.module.named_parameters())
-    average.n_averaged.fill_(len(tensors["losses"]))
+    if told:
+        raise ValueError(f"{path} was trained on other data: {told}")
+    also = sorted(key for key in tensors if key.startswith("model.") and key[6:] not in trained)
+    if also:
+        raise ValueError(f"{path} belongs to another model: {also[0]} is trained there, not here")
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            for target, key in ((parameter, f"model.{name}"), (averaged[name], f"average.{name}")):
+        for name, parameter in trained.items():
+            for target, key in ((parameter, f"model.{name}"), (average[name], f"average.{name}")):
                 if key not in tensors or tensors[key].shape != target.shape:
-                    there = tuple(tensors[key].shape) if key in tensors else "nothing"
+                    found = tuple(tensors[key].shape) if key in tensors else "nothing"
                     raise ValueError(
-                        f"{path} belongs to another model: {key} is {there} there, "
+                        f"{path} belongs to another model: {key} is {found} there, "
                         f"{tuple(target.shape)} here"
                     )
-                target.copy_(tensors[key])
+                target.copy_(shared_like(tensors[key], target))
             for key in MOMENTS:
                 if (value := tensors.get(f"{key}.{name}")) is not None:
-                    value = value if key == "step" else value.to(parameter)
+                    value = value if key == "step" else shared_like(value, parameter)
                     optimizer.state[parameter][key] = value
     return tensors["losses"].tolist()
+
+
+def _compare(path: Path, there: dict, here: dict) -> None:
+    """Raise ValueError, naming what differs, unless a state belongs to this run."""
+    then, now = there["recipe"], here["recipe"]
+    if then["steps"] < now["steps"]:
+        then["steps"] = now["steps"]  # a longer run of the same kind
+    differing = [key for key in now if then.get(key) != now[key]]
+    if differing:
+        changes = (f"{key}: {then.get(key)} then, {now[key]} now" for key in differing)
+        raise ValueError(f"{path} belongs to another recipe: {'; '.join(changes)}")
+    if there.get("frozen", "") != here.get("frozen", ""):
+        raise ValueError(
+            f"{path} was trained beside other frozen weights: start from the same model, and "
+            "freeze the same parts"
+        )

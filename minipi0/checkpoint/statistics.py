@@ -9,24 +9,32 @@ import warnings
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from minipi0.checkpoint.files import incomplete
+from minipi0.checkpoint import lerobot
 from minipi0.normalise import STATISTICS, normalisers
 
-LEROBOT_MODES = {"MEAN_STD": "z-score", "QUANTILES": "quantile", "MIN_MAX": "min-max"}
-LEROBOT_KEYS = {"state": "observation.state", "action": "action"}
 
-
-def beside(folder: Path) -> dict[str, Tensor] | None:
+def beside(folder: Path, buffers: dict[str, Tensor]) -> dict[str, Tensor] | None:
     """The statistics that LeRobot or openpi saved in `folder`, or None.
 
+    buffers: statistics among the weights, see `lerobot.BUFFERS`.
     Warns where there are some that cannot be taken. Raises ValueError for broken files.
     """
-    stats = _lerobot(folder)
-    return _openpi(folder) if stats is None else stats
+    stats = lerobot.stats(folder, buffers)
+    return _openpi(folder) if stats is None else _finite(stats, folder)
+
+
+def noted(values: dict, file: Path | str) -> dict[str, Tensor]:
+    """The statistics that `save` wrote into the weights' file, as vectors.
+
+    Raises ValueError for what is not finite (null, NaN) or no statistics.
+    """
+    try:
+        stats = {name: torch.tensor(numbers).float() for name, numbers in values.items()}
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:  # of torch: null
+        raise ValueError(f"{file}: the statistics in it are not numbers: {error}") from None
+    return _finite(stats, file)
 
 
 def check(stats: dict[str, Tensor], config: dict) -> None:
@@ -35,52 +43,6 @@ def check(stats: dict[str, Tensor], config: dict) -> None:
         length, most = len(normaliser.shift_and_scale()[0]), config[f"{what}_dim"]
         if length > most:
             raise ValueError(f"stats of the {what} have {length} dims, the model has {most}")
-
-
-def _lerobot(folder: Path) -> dict[str, Tensor] | None:
-    """From *_normalizer_processor.safetensors, by the formula that the configuration names."""
-    tensors: dict[str, Tensor] = {}
-    for file in sorted(folder.glob("*_normalizer_processor.safetensors")):
-        try:
-            tensors |= load_file(file)
-        except SafetensorError as error:
-            raise incomplete(file, error) from error
-    if not tensors:
-        return None
-    stats = {}
-    for what, key in LEROBOT_KEYS.items():
-        named = _lerobot_modes(folder).get(what.upper(), "MEAN_STD")
-        mode = LEROBOT_MODES.get(named)
-        if mode is None:
-            warnings.warn(
-                f"{folder} normalises the {what} by {named}: no statistics are taken", stacklevel=5
-            )
-            return None
-        for name in STATISTICS[mode]:
-            if f"{key}.{name}" not in tensors:
-                warnings.warn(
-                    f"{folder} normalises the {what} by {named}, but holds no {key}.{name}: "
-                    "no statistics are taken",
-                    stacklevel=5,
-                )
-                return None
-            stats[f"{what}_{name}"] = tensors[f"{key}.{name}"].float()
-    return _finite(stats, folder)
-
-
-def _lerobot_modes(folder: Path) -> dict[str, str]:
-    """{"STATE": "MEAN_STD", "ACTION": …}, from config.json or the processor's own file."""
-    files = [folder / "config.json", *sorted(folder.glob("*preprocessor.json"))]
-    for file in (file for file in files if file.exists()):
-        try:
-            values = json.loads(file.read_text())
-        except ValueError:
-            continue  # whoever needs the file says what is wrong with it
-        for part in [values, *(step.get("config", {}) for step in values.get("steps", []))]:
-            for name in ("normalization_mapping", "norm_map"):
-                if part.get(name):
-                    return part[name]
-    return {}
 
 
 def _openpi(folder: Path) -> dict[str, Tensor] | None:
@@ -106,7 +68,7 @@ def _openpi(folder: Path) -> dict[str, Tensor] | None:
             for what, part in parts.items()
             for name in STATISTICS["z-score"]
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(
             f"{files[0]} does not hold openpi's normalisation statistics: {error!r}"
         ) from error

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from minipi0.checkpoint import about as about_module
-from minipi0.checkpoint import statistics
+from minipi0.checkpoint import lerobot, statistics
 from minipi0.checkpoint.files import DTYPES, incomplete, write_atomically, write_tensors
 from minipi0.checkpoint.layouts import (
     UNUSED,
@@ -34,6 +34,7 @@ from minipi0.checkpoint.layouts import (
     to_paligemma,
     to_released,
 )
+from minipi0.checkpoint.places import OTHERS, listed, refuse_other_models, weight_files
 from minipi0.checkpoint.sizes import (
     config_of,
     paligemma_of,
@@ -54,7 +55,8 @@ class Checkpoint:
     dtypes: dict[str, str]
     released: bool
     folder: Path
-    written: dict  # what `save` noted in the file: "config" and perhaps "stats"
+    written: dict  # what `save` noted in the file: "config" and perhaps "stats", "zeros", …
+    buffers: dict[str, Tensor]  # statistics among the weights, as LeRobot had them before 0.4
     versions: dict[Path, tuple | None]  # of each file, when it was opened
 
     def read(self, name: str) -> Tensor:
@@ -112,18 +114,23 @@ class Checkpoint:
             self.shapes[embedding] = (min(shape[0], sizes["vocab_size"]), shape[1])
         return sizes
 
-    def stats(self) -> dict[str, Tensor] | None:
+    def stats(self, config: dict) -> dict[str, Tensor] | None:
         """The normalisation statistics, state_mean: float[S], action_mean: float[D], …, or None.
 
         They are what `save` noted, else what LeRobot or openpi saved beside the weights.
+        config: the model's sizes. Raises ValueError for numbers that are no statistics of it.
         """
         if "stats" in self.written:
-            return {name: torch.tensor(values) for name, values in self.written["stats"].items()}
-        return statistics.beside(self.folder)
+            found = statistics.noted(self.written["stats"], next(iter(self.versions)))
+        else:
+            found = statistics.beside(self.folder, self.buffers)
+        if found:
+            statistics.check(found, config)
+        return found
 
     def about(self) -> dict | None:
         """What the weights were trained on: cameras, names, …, as `save` or LeRobot wrote it."""
-        return self.written.get("about") or about_module.of_lerobot(self.folder)
+        return self.written.get("about") or lerobot.about(self.folder)
 
     def _config_json(self, sizes_in) -> dict:
         file = self.folder / "config.json"
@@ -143,20 +150,23 @@ class Checkpoint:
             ) from error
 
 
-def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
-    """Open a checkpoint and find out what it holds, without reading a tensor.
+def open_checkpoint(path_or_repo: str | Path, revision: str | None = None) -> Checkpoint:
+    """Open a checkpoint and find out what it holds, without reading a weight.
 
     path_or_repo: a folder with model.safetensors or its shards, a .safetensors file, or a Hugging
-        Face repository.
+        Face repository. revision: a branch, tag or commit of the repository.
     Raises FileNotFoundError when there is none, ValueError for a file that is not complete or not
-    what it should be.
+    what it should be, and for the revision of a folder.
     """
-    path = Path(path_or_repo)
+    path = Path(path_or_repo).expanduser()
     if not path.exists():
-        path = _fetched(str(path_or_repo))
+        path = _fetched(str(path_or_repo), revision)
+    elif revision is not None:
+        raise ValueError(f"{path} is here, and only a repository has a revision: {revision!r}")
     found: dict[str, tuple[Path, str, tuple[int, ...], str]] = {}
     written: dict = {}
-    versions = {file: _version(file) for file in _files(path)}
+    buffers: dict[str, Tensor] = {}
+    versions = {file: _version(file) for file in weight_files(path)}
     for file in versions:
         try:
             with safe_open(file, framework="pt") as tensors:
@@ -166,6 +176,9 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
                 for key in keys:
                     part = tensors.get_slice(key)
                     name = key if own else canonical(key)
+                    if lerobot.is_buffer(name):
+                        buffers[name] = tensors.get_tensor(key)
+                        continue
                     if name in found:
                         raise ValueError(
                             f"{file}: {key} and {found[name][1]} are the same tensor by name"
@@ -173,6 +186,7 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
                     found[name] = (file, key, tuple(part.get_shape()), part.get_dtype())
         except (SafetensorError, OSError, RuntimeError) as error:  # RuntimeError: torch maps it too
             raise incomplete(file, error) from error
+    refuse_other_models(path, found)
     released = not any(name.startswith("experts.") for name in found)
     embedding = released_names("embedding.weight")[0]
     if released and embedding not in found and VLM_HEAD in found:
@@ -184,51 +198,30 @@ def open_checkpoint(path_or_repo: str | Path) -> Checkpoint:
         released=released,
         folder=path if path.is_dir() else path.parent,
         written=written,
+        buffers=buffers,
         versions=versions,
     )
 
 
-def _fetched(repo_id: str) -> Path:
+def _fetched(repo_id: str, revision: str | None) -> Path:
     """The folder of a Hugging Face repository, fetched."""
+    if repo_id.startswith("gs://"):
+        raise FileNotFoundError(f"{repo_id} is {OTHERS['params']}")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
         raise FileNotFoundError(
             f"no file or folder {repo_id}, and that is no Hugging Face repository id (owner/name)"
         )
     wanted, others = ["*.safetensors", "*.json"], ["*/*.safetensors"]  # of other checkpoints
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=wanted, ignore_patterns=others))
+        given = {} if revision is None else {"revision": revision}
+        fetched = snapshot_download(repo_id, allow_patterns=wanted, ignore_patterns=others, **given)
+        return Path(fetched)
     except (HfHubHTTPError, OSError) as error:
+        of_it = f" revision {revision!r}" if revision else ""
         raise FileNotFoundError(
-            f"no folder {repo_id} here, and from the Hugging Face Hub it could not be had: {error}"
+            f"no folder {repo_id} here, and{of_it} from the Hugging Face Hub it could not be had: "
+            f"{error}"
         ) from error
-
-
-def _files(path: Path) -> list[Path]:
-    """The weight files of a checkpoint: itself, the one file of a folder, or its shards."""
-    index = path / "model.safetensors.index.json"
-    if path.is_file() and path.suffix != ".safetensors":
-        raise ValueError(
-            f"{path} is no .safetensors file, and nothing else is read: "
-            "a pickle (.bin, .pt, .ckpt) could run any code"
-        )
-    if path.is_file():
-        return [path]
-    if (path / "model.safetensors").exists():
-        return [path / "model.safetensors"]
-    if not index.exists():
-        present = sorted(file.name for file in path.iterdir())[:10]
-        raise FileNotFoundError(f"{path} holds no model.safetensors: it has {present}")
-    try:
-        names = set(json.loads(index.read_text())["weight_map"].values())
-        files = [path / name for name in sorted(names)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{index} is no index of shards: {error!r}") from error
-    absent = [file.name for file in files if not file.exists()]
-    if absent:
-        raise ValueError(
-            f"{path} lacks {_listed('of its shards', absent)}\nwas its download or copy cut short?"
-        )
-    return files
 
 
 def _version(file: Path) -> tuple | None:
@@ -265,7 +258,8 @@ def load(
     The largest tensor comes first, so that the peak of memory stays near the model's own size.
     Raises ValueError naming missing, unexpected and mis-shaped tensors, before anything is read.
     Raises ValueError for a tensor that cannot be trained weights: one that is not finite, or a
-    matrix of zeros (a file holds zeros where it has its length but not yet its bytes).
+    matrix of zeros (a file holds zeros where it has its length but not yet its bytes) unless `save`
+    noted that it is one.
     """
     if dtype not in (None, *DTYPES.values()):
         raise ValueError(
@@ -286,11 +280,12 @@ def load(
             if found not in (expected, None):
                 wrong.append(f"{key}: {found} in the file, {expected} in the model")
     kinds = {"missing": missing, "unexpected": unexpected, "of another shape": wrong}
-    complaints = [_listed(kind, names) for kind, names in kinds.items() if names]
+    complaints = [listed(kind, names) for kind, names in kinds.items() if names]
     if complaints:
         problem = f"the weights in {source.folder} do not fit the configuration:"
         raise ValueError("\n".join([problem, *complaints]))
     dtype = dtype or _widest(source.dtypes[key] for key in wanted)
+    zeros = source.written.get("zeros", [])
     size = sum(parameter.numel() for _, parameter in parameters.values()) * dtype.itemsize
     shown = dict(unit="B", unit_scale=True, disable=size < WORTH_A_BAR)
     with tqdm(desc="loading weights", total=size, **shown) as bar:
@@ -306,7 +301,7 @@ def load(
                 low, high = part.aminmax()  # one pass, no copy; NaN comes through
                 if not (low.isfinite() and high.isfinite()):
                     raise ValueError(f"{where} holds NaN or infinite numbers, read as {dtype}")
-                if part.ndim > 1 and low == high == 0:
+                if part.ndim > 1 and low == high == 0 and key not in zeros:
                     raise ValueError(
                         f"{where} holds nothing but zeros: was the file only half written?"
                     )
@@ -338,7 +333,8 @@ def save(
 
     state: the model's state_dict. config: its sizes.
     layout: "minipi0", or "lerobot": the released names, with both lm_heads, so that LeRobot's and
-        transformers' classes load it strictly; "paligemma": the VLM alone, as transformers'
+        transformers' classes load it strictly; and with stats and about, the features and
+        processors with which LeRobot's class runs; "paligemma": the VLM alone, as transformers'
         PaliGemma has it, for `Pi0.from_paligemma`.
     stats: normalisation statistics, state_mean: float[S], action_mean: float[D], …, which
         `Checkpoint.stats` gives back.
@@ -357,21 +353,24 @@ def save(
         statistics.check(stats, config)
         noted["stats"] = {name: values.float().tolist() for name, values in stats.items()}
     noted |= about_module.checked(about)
-    folder = Path(folder)
+    zeros = [name for name, tensor in state.items() if tensor.ndim > 1 and not tensor.any()]
+    noted["zeros"] = [name if layout == "minipi0" else canonical(name) for name in zeros]
+    folder = Path(folder).expanduser()
+    values, options = {"minipi0": config}, {}
+    if layout == "lerobot":
+        options = lerobot.options(config, stats, about)
+        values = config_of(config) | options
+    elif layout == "paligemma":
+        values = paligemma_of(config)
     folder.mkdir(parents=True, exist_ok=True)
-    makers = {"lerobot": config_of, "paligemma": paligemma_of}
-    values = makers[layout](config) if layout in makers else {"minipi0": config}
     metadata = {"format": "pt", "minipi0": json.dumps(noted)}
     text = json.dumps(values, indent=1) + "\n"
     # the weights first: if one of the two fails, it is this one
     weights = folder / "model.safetensors"
     write_atomically(weights, lambda path: write_tensors(path, state, metadata))
     write_atomically(folder / "config.json", lambda path: path.write_text(text))
-
-
-def _listed(kind: str, names: list[str]) -> str:
-    more = f"\n  … and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"{len(names)} {kind}:\n  " + "\n  ".join(names[:10]) + more
+    if options:
+        lerobot.write_processors(folder, stats, options)
 
 
 def _widest(dtypes) -> torch.dtype:

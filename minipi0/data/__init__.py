@@ -4,11 +4,13 @@
     train = data.load("cr5-banana", horizon=16)
     observation, actions, action_mask = train[0]
 
-sources -> lerobot -> frames -> chunks, and writer for new data sets. problems and report say what
-is wrong with a recording: `python -m minipi0.data FOLDER_OR_NAME`. No file here knows a model.
+sources -> lerobot -> frames, mixture -> chunks, and writer for new data sets. problems and report
+say what is wrong with a recording: `python -m minipi0.data FOLDER_OR_NAME`. No file here knows a
+model.
 """
 
 from minipi0.data.chunks import ActionChunks, load
+from minipi0.data.mixture import Mixture
 from minipi0.data.sources import available
 
-__all__ = ["ActionChunks", "available", "load"]
+__all__ = ["ActionChunks", "Mixture", "available", "load"]

@@ -11,8 +11,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m minipi0.data", description=report.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("source", help="a folder, a name, or a Hugging Face repo id (owner/name)")
+    parser.add_argument("--revision", help="branch, tag or commit of that repository")
+    args = parser.parse_args(arguments)
     try:
-        print(report.examine(parser.parse_args(arguments).source))
+        print(report.examine(args.source, args.revision))
     except (OSError, ValueError) as error:
         print(f"minipi0.data: {error}", file=sys.stderr)
         return 1

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from minipi0 import prompt
 from minipi0.data import frames, lerobot, sources
+from minipi0.data.mixture import Mixture
 from minipi0.normalise import Normaliser, check_mode
 from minipi0.observation import Observation
 
@@ -21,9 +22,9 @@ SPLITS = ("train", "test", "all")
 
 
 def load(
-    source: str | Path,
+    source: str | Path | list[str | Path],
     horizon: int,
-    cameras: list[str] | None = None,
+    cameras: list | None = None,
     image_size: int = 64,
     split: str = "train",
     test_every: int | None = 5,
@@ -34,15 +35,20 @@ def load(
     tokenizer=None,
     state_key: str | None = None,
     action_key: str | None = None,
-) -> "ActionChunks":
+    revision: str | None = None,
+    state_dim: int | None = None,
+    action_dim: int | None = None,
+    weights: list[float] | None = None,
+) -> "ActionChunks | Mixture":
     """Load a LeRobot data set (v2.0, v2.1 or v3.0), normalised and cut into action chunks.
 
     source: a name of `sources.NAMES` ("cr5-banana", "metaworld-two-ways"), a folder, or a Hugging
         Face repo id ("owner/name"). "cr5-banana" is $MINIPI0_DATA/cr5_banana if that is there;
-        otherwise it is fetched once from its pinned source.
+        otherwise it is fetched once from its pinned source. A list of these is a mixture.
     horizon: H, actions in a chunk.
     cameras: the features to see, in this order ("observation.images.top", or "top" where that is
-        clear). None takes all of them, [] none, and then no video is needed.
+        clear). None takes all of them, [] none, and then no video is needed. None in the list is an
+        empty slot: black, and masked. For a mixture, a list of such lists gives each its own.
     image_size: frames are shrunk to fit into this square whole, with black around them.
     split: "test" is every `test_every`-th episode (the first, the sixth, …), "train" the others,
         "all" both. test_every=None holds no episode out.
@@ -52,6 +58,10 @@ def load(
     tokenizer: by default the byte tokenizer.
     state_key, action_key: the features to take, by default "observation.state" or "state", and
         "action" or "actions".
+    revision: a branch, tag or commit of a Hugging Face repository.
+    state_dim, action_dim: a larger model's. Normalised states and actions are padded with zeros,
+        and the action mask is then bool[B, H, D], False for padded dims.
+    weights: of the data sets of a mixture, see `Mixture`.
 
     Raises ValueError for arguments out of range (an unknown camera or split, no episode in the
     split, …), for unreadable files and for tables that contradict the metadata; FileNotFoundError
@@ -59,6 +69,20 @@ def load(
     Warns of dims that never change in the training episodes: they are shifted to 0 and left
     unscaled; and of videos with more frames than the table has rows: the surplus is left out.
     """
+    if isinstance(source, list | tuple):
+        given = dict(locals())
+        sources_, weights = given.pop("source"), given.pop("weights")
+        per_source = cameras and all(isinstance(names, list) for names in cameras)
+        each = cameras if per_source else [cameras] * len(sources_)
+        if not sources_ or len(each) != len(sources_):
+            raise ValueError(f"{len(sources_)} data sets, and cameras for {len(each)}")
+        parts = [
+            load(one, **given | {"cameras": names})
+            for one, names in zip(sources_, each, strict=True)
+        ]
+        return Mixture(parts, weights)
+    if weights is not None:
+        raise ValueError("weights are for a list of data sets")
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1 action, not {horizon}")
     if image_size < 1:
@@ -70,10 +94,20 @@ def load(
     if isinstance(cameras, str):
         raise ValueError(f"cameras is a list of names, not the text {cameras!r}")
     check_mode(normalise)
-    recording = lerobot.read(sources.locate(source, cameras), state_key, action_key)
+    named = None if cameras is None else [name for name in cameras if name is not None]
+    recording = lerobot.read(sources.locate(source, named, revision), state_key, action_key)
     if cameras is None:
         cameras = recording.cameras
-    cameras = [_camera(name, recording) for name in cameras]
+    cameras = [None if name is None else _camera(name, recording) for name in cameras]
+    for what, wanted, values in (
+        ("state", state_dim, recording.state),
+        ("action", action_dim, recording.actions),
+    ):
+        if wanted is not None and wanted < values.shape[1]:
+            raise ValueError(
+                f"{source}: the {what} has {values.shape[1]} dims, which do not fit into "
+                f"{what}_dim={wanted}"
+            )
 
     count = len(recording.episodes)
     held_out = np.array([test_every is not None and i % test_every == 0 for i in range(count)])
@@ -95,10 +129,12 @@ def load(
 
     shortest = prompt.tokenize(recording.task_texts, None, tokenizer)[0].shape[1]
     tokens = prompt.tokenize(recording.task_texts, max(shortest, prompt_length or 0), tokenizer)
-    pictures = {camera: frames.load(recording, camera, image_size) for camera in cameras}
+    pictures = [name and (name, frames.load(recording, name, image_size)) for name in cameras]
     chosen = np.flatnonzero(episodes[split])
     found = ActionChunks(recording, chosen, horizon, image_size, pictures, normaliser, tokens, seed)
-    found.tokenizer = tokenizer
+    found.tokenizer, found.state_dim, found.action_dim = tokenizer, state_dim, action_dim
+    folder = Path(source).expanduser()
+    found.name = folder.name if folder.is_dir() else str(source)
     return found
 
 
@@ -112,10 +148,10 @@ class ActionChunks:
     state: float32[N, S]; actions: float32[N, D]: as recorded, not normalised.
     tasks: the text of each item.
     cameras, fps, state_names, action_names: as in the data set.
-    horizon, image_size, tokenizer: as asked for.
+    horizon, image_size, tokenizer, state_dim, action_dim: as asked for. name: of the source.
     """
 
-    tokenizer = None
+    tokenizer = state_dim = action_dim = name = None
 
     def __init__(
         self, recording, chosen: np.ndarray, horizon, image_size, pictures, normaliser, tokens, seed
@@ -135,8 +171,9 @@ class ActionChunks:
         self.task_index = torch.from_numpy(recording.task[self.rows])
         self.task_texts = recording.task_texts
         self.tokens, self.token_mask = tokens  # (tasks, L)
-        # per camera (F, 3, image_size, image_size) uint8, of the whole recording
-        self.cameras, self.pictures = list(pictures), list(pictures.values())
+        # per camera (F, 3, image_size, image_size) uint8, of the whole recording; None: empty slot
+        self.cameras = [slot and slot[0] for slot in pictures]
+        self.pictures = [slot and slot[1] for slot in pictures]
         self.normaliser = normaliser
         self.normal_state = normaliser["state"].to_model(self.state)
         self.normal_actions = normaliser["action"].to_model(self.actions)
@@ -172,10 +209,10 @@ class ActionChunks:
         """The items `indices` as one batch, normalised.
 
         indices: B integers.
-        Returns an Observation (images in [-1, 1], black being -1; image_mask all True), actions
-        float32[B, H, D] and action_mask bool[B, H]. The actions of item i are those of its frame
-        and the H - 1 after it. Beyond the episode's end the last action is repeated and the mask is
-        False.
+        Returns an Observation (images in [-1, 1], black being -1; image_mask True but for empty
+        slots), actions float32[B, H, D] and action_mask bool[B, H], or bool[B, H, D] with padded
+        dims. The actions of item i are those of its frame and the H - 1 after it. Beyond the
+        episode's end the last action is repeated and the mask is False.
         Raises IndexError for an index out of range and for what is no integer (of a mask, give
         mask.nonzero().flatten()).
         """
@@ -193,17 +230,24 @@ class ActionChunks:
         ahead, left = torch.arange(self.horizon), self.left[i, None]
         actions = self.normal_actions[i[:, None] + ahead.minimum(left - 1)]  # (B, H, D)
 
-        images = torch.empty(len(i), len(self.cameras), 3, self.image_size, self.image_size)
+        images = torch.zeros(len(i), len(self.cameras), 3, self.image_size, self.image_size)
+        image_mask = torch.ones(len(i), len(self.cameras), dtype=torch.bool)
         rows = self.rows[i.numpy()]
         for camera, pictures in enumerate(self.pictures):
-            images[:, camera] = torch.from_numpy(pictures[rows])
+            if pictures is None:
+                image_mask[:, camera] = False
+            else:
+                images[:, camera] = torch.from_numpy(pictures[rows])
         images.div_(127.5).sub_(1)
-        task = self.task_index[i]
-        image_mask = torch.ones(len(i), len(self.cameras), dtype=torch.bool)
+        task, mask = self.task_index[i], ahead < left
+        state, _ = _padded(self.normal_state[i], self.state_dim)
+        actions, real = _padded(actions, self.action_dim)
+        if self.action_dim is not None:
+            mask = mask[..., None] & real
         observation = Observation(
-            images, image_mask, self.tokens[task], self.token_mask[task], self.normal_state[i]
+            images, image_mask, self.tokens[task], self.token_mask[task], state
         )
-        return observation, actions, ahead < left
+        return observation, actions, mask
 
     def batches(
         self, n: int, generator: torch.Generator | None = None
@@ -222,6 +266,13 @@ class ActionChunks:
     @property
     def tasks(self) -> list[str]:
         return [self.task_texts[k] for k in self.task_index]
+
+
+def _padded(x: Tensor, dims: int | None) -> tuple[Tensor, Tensor]:
+    """x float[..., D] with zeros up to `dims`, and which dims are real, bool[dims]."""
+    own = x.shape[-1]
+    padded = torch.nn.functional.pad(x, (0, (dims or own) - own))
+    return padded, torch.arange(padded.shape[-1]) < own
 
 
 def _camera(name: str, recording: lerobot.Recording) -> str:

@@ -98,7 +98,7 @@ def read(folder: Path, state_key: str | None = None, action_key: str | None = No
     file, an unknown version, tables that contradict the metadata (episodes, lengths, shapes), and
     NaN or infinite states or actions (with episode and frame).
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     info_file = folder / "meta" / "info.json"
     if not info_file.exists():
         raise FileNotFoundError(f"{folder} is no LeRobot data set: it has no meta/info.json")

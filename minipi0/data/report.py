@@ -80,14 +80,15 @@ class Report:
         return "\n".join(lines + [f"{i}. {one}" for i, one in enumerate(self.problems, start=1)])
 
 
-def examine(source: str | Path | Recording) -> Report:
+def examine(source: str | Path | Recording, revision: str | None = None) -> Report:
     """Examine a data set: a name, a folder, a Hugging Face repo id, or a Recording.
 
+    revision: a branch, tag or commit of the repository.
     Raises as `sources.locate` and `lerobot.read` do.
     """
     recording = source
     if not isinstance(source, Recording):
-        recording = lerobot.read(sources.locate(source, cameras=[]))
+        recording = lerobot.read(sources.locate(source, [], revision))
     lengths = np.array([episode.length for episode in recording.episodes])
     report = Report(_facts(recording, lengths), lengths)
     report.meanings = action_meanings(recording)

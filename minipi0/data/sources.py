@@ -43,14 +43,22 @@ def cache_folder() -> Path:
     return Path(base) / "minipi0"
 
 
-def locate(source: str | Path, cameras: list[str] | None = None) -> Path:
+def locate(
+    source: str | Path, cameras: list[str] | None = None, revision: str | None = None
+) -> Path:
     """The folder of a data set, fetched first where needed.
 
     cameras: those whose videos are wanted, None for all, [] for none.
-    Raises FileNotFoundError when `source` is no folder, no name of NAMES and no repo id. Raises
-    ConnectionError when it cannot be fetched.
+    revision: a branch, tag or commit of a Hugging Face repository.
+    Raises FileNotFoundError when `source` is no folder, no name of NAMES and no repo id; ValueError
+    for the revision of what is no repository. Raises ConnectionError when it cannot be fetched.
     """
     found = _on_disk(source, cameras)
+    if revision is not None and (found or str(source) in NAMES):
+        raise ValueError(
+            f"{source} is no repository of the Hugging Face Hub, and only that has a revision: "
+            f"{revision!r}"
+        )
     if found:
         return found
     source = str(source)
@@ -70,11 +78,13 @@ def locate(source: str | Path, cameras: list[str] | None = None) -> Path:
             "and not of the form of a Hugging Face repo id (owner/name)"
         )
     try:
-        return _snapshot(source, cameras)
+        given = {} if revision is None else {"revision": revision}
+        return _snapshot(source, cameras, **given)
     except (OSError, ValueError) as error:  # the Hub's errors are OSErrors
+        of_it = f" (revision {revision!r})" if revision else ""
         raise ConnectionError(
             f"{source!r} is no folder here ({Path(source).absolute()}), "
-            f"and as a Hugging Face data set it could not be fetched: {error}"
+            f"and as a Hugging Face data set{of_it} it could not be fetched: {error}"
         ) from error
 
 

@@ -60,7 +60,7 @@ def write(
     Returns the folder. Raises FileExistsError for a folder that exists, and ValueError for episodes
     that do not fit one another or hold a NaN or an infinity.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if folder.exists():
         raise FileExistsError(f"{folder} exists: name a new folder, or remove it first")
     cameras = _check(episodes, len(state_names), len(action_names))

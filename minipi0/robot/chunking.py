@@ -30,20 +30,24 @@ class Queue:
     """
 
     def __init__(self, execute: int, delay: int = 0):
+        if not 0 <= delay <= execute or execute < 1:
+            raise ValueError(
+                f"execute must be at least 1, and delay between 0 and that: {execute}, {delay}"
+            )
         self.execute, self.delay = execute, delay
         self.actions: deque[np.ndarray] = deque()
-        self.begun = False
 
     @property
     def wants(self) -> bool:
         """Whether a chunk is due before the next action."""
-        return not self.begun or len(self.actions) <= self.delay
+        return len(self.actions) <= self.delay
 
-    def add(self, chunk: np.ndarray) -> None:
-        """chunk: float[H, D], made from an observation of this moment."""
-        first = self.delay if self.begun else 0
-        self.actions.extend(chunk[first : self.delay + self.execute])
-        self.begun = True
+    def add(self, chunk: np.ndarray, left: int | None = None) -> None:
+        """chunk: float[H, D]. left: how many actions were, when its observation was made, still to
+        be executed; by default those that are left now. So many of its own come too late.
+        """
+        left = len(self.actions) if left is None else left
+        self.actions.extend(chunk[left : self.delay + self.execute])
 
     def pop(self) -> np.ndarray:
         """The next action, float[D]."""

@@ -97,7 +97,7 @@ def generate(
     A failed attempt is left out, and the next seed tried. Returns the folder.
     Raises FileExistsError, and RuntimeError when most attempts fail.
     """
-    out, recorded, tried = Path(out), [], dict.fromkeys(tasks, 0)
+    out, recorded, tried = Path(out).expanduser(), [], dict.fromkeys(tasks, 0)
     if out.exists():
         raise FileExistsError(f"{out} exists: name a new folder, or remove it first")
     envs = {t: gymnasium.make(f"minipi0/{t}-v0", pictures=False, **options) for t in tasks}

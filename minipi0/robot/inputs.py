@@ -6,14 +6,12 @@ LeRobot     {"observation.images.front": …, "observation.state": …, "task": 
 """
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
-WRAPPERS = {
-    "observation",
-    "observations",
-    "images",
-}  # of keys: what they hold has a name of its own
+# parts of keys that only wrap what has a name of its own
+WRAPPERS = {"observation", "observations", "images"}
 
 
 def short(key: str) -> str:
@@ -48,7 +46,12 @@ def picture(name: str, value) -> Image.Image:
     """A PIL image from numpy, torch or PIL. Raises ValueError for a wrong shape, dtype or range."""
     if isinstance(value, Image.Image):
         return value
-    pixels = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    try:
+        pixels = _numpy(value)
+        if pixels.dtype.kind in "USO":
+            raise TypeError(f"they are {pixels.dtype}")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the picture of {name!r} cannot be read as numbers: {error}") from None
     if pixels.ndim == 3 and pixels.shape[0] == 3 != pixels.shape[2]:
         pixels = pixels.transpose(1, 2, 0)  # channels first, as torch and some robots have it
     if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
@@ -65,3 +68,23 @@ def picture(name: str, value) -> Image.Image:
             )
         pixels = (pixels * 255 + 0.5).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def vector(name: str, value) -> np.ndarray:
+    """Numbers as float32, whatever their shape. Raises ValueError for what is no real numbers."""
+    try:
+        numbers = _numpy(value)
+        if numbers.dtype.kind not in "biuf":
+            raise TypeError(f"they are {numbers.dtype}")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the {name} cannot be read as numbers: {error}") from None
+    with np.errstate(over="ignore"):  # what is too large becomes infinity, and is told as such
+        return numbers.astype(np.float32)
+
+
+def _numpy(value) -> np.ndarray:
+    """An array of anything; torch's bfloat16, which numpy lacks, becomes float32."""
+    if not isinstance(value, Tensor):
+        return np.asarray(value)
+    value = value.detach().cpu()
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()

@@ -3,6 +3,7 @@
     policy = Policy.from_pretrained("runs/first", execute=8)
     policy(observation)                  # float32[k, D], k actions to execute
     policy.act(observation)              # float32[D], one action; thinks only when it has to
+    Ahead(policy).act(observation)       # the same, thinking while the robot moves: `ahead`
 
 An observation is a plain dict: {camera name: picture, …, "state": numbers, "prompt": text}. The
 keys may also be openpi's or LeRobot's, see `inputs`.
@@ -11,6 +12,8 @@ Axes: H action horizon, k executed actions, D action dims, S state dims, C camer
 """
 
 import copy
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +23,17 @@ from torch import Tensor
 from minipi0 import prompt as words
 from minipi0.baselines import NOISE, GaussianRegression, Regression
 from minipi0.checkpoint import open_checkpoint
+from minipi0.checkpoint.about import of_data_set
 from minipi0.data.frames import resize_with_pad
 from minipi0.normalise import normalisers
 from minipi0.observation import Observation
 from minipi0.pi0 import Pi0
 from minipi0.robot.chunking import Ensemble, Queue, continue_chunk
-from minipi0.robot.inputs import flatten, picture, short
+from minipi0.robot.inputs import flatten, picture, short, vector
 
 MODELS = {model.__name__: model for model in (Pi0, Regression, GaussianRegression)}
+LONGEST = 1000  # characters of a prompt: what attends to more is no instruction, and costs memory
+FAR = 20  # standard deviations from the training data: no robot goes there, another unit does
 
 
 class Policy:
@@ -42,6 +48,7 @@ class Policy:
     about: what the checkpoint says of its data, by default the model's `about`.
     delay: control steps that pass while `act` waits for a chunk; see `chunking.Queue`.
     real_time: let each chunk continue the last one, see `chunking.continue_chunk`.
+    data_set: which one of a mixture this robot's is, by name.
     ensemble: the decay of `chunking.Ensemble`, ACT's is 0.01; None for no ensemble.
 
     Raises ValueError for options out of range and where the checkpoint does not say enough.
@@ -60,10 +67,12 @@ class Policy:
         delay: int = 0,
         real_time: bool = False,
         ensemble: float | None = None,
+        data_set: str | None = None,
     ):
         self.model, self.config = model.eval(), model.config
         self.about = dict(about or getattr(model, "about", None) or {})
-        stats = stats or getattr(model, "stats", None)
+        self.about, mixed = of_data_set(self.about, data_set)
+        stats = stats or mixed or getattr(model, "stats", None)
         if not stats:
             raise ValueError(
                 "the model has no normalisation statistics: pass stats=, those of its data"
@@ -80,8 +89,14 @@ class Policy:
         # dims of an action that are meant relative to the state at the moment of asking
         flags = self.about.get("relative_actions") or []
         self.relative = [i for i, relative in enumerate(flags) if relative]
+        if self.relative and max(self.relative) >= min(self.state_dim, self.action_dim):
+            raise ValueError(
+                f"action {max(self.relative)} is relative to the state, which has {self.state_dim} "
+                f"numbers (and an action {self.action_dim})"
+            )
         self.cameras = self._choose(cameras)
-        self.tokenizer = self._tokenizer()
+        self.tokenizer = words.by_name(self.about.get("tokenizer"), self.config.vocab_size)
+        self._said, self._said_tokens = None, None
         self.device = next(model.parameters()).device
         self.execute = self.config.horizon if execute is None else execute
         self.steps, self.seed = steps, seed
@@ -90,21 +105,27 @@ class Policy:
 
     @classmethod
     def from_pretrained(
-        cls, path_or_repo: str | Path, dtype=torch.float32, device="cpu", **options
+        cls,
+        path_or_repo: str | Path,
+        dtype=torch.float32,
+        device="cpu",
+        revision: str | None = None,
+        **options,
     ) -> "Policy":
         """The policy of a checkpoint.
 
-        path_or_repo: a folder, or a Hugging Face repo id.
+        path_or_repo: a folder, or a Hugging Face repo id. revision: of that repository.
         dtype: of the weights, whatever the file's: a CPU is slow in bfloat16, a large model may
             need it. options: as of `Policy`.
         """
-        source = open_checkpoint(path_or_repo)
+        source = open_checkpoint(path_or_repo, revision)
         named = (source.about() or {}).get("model", "Pi0")
         if named == "Regression" and (source.folder / NOISE).exists():
             named = "GaussianRegression"
         if named not in MODELS:
             raise ValueError(f"{path_or_repo} holds a {named}; known are {sorted(MODELS)}")
-        return cls(MODELS[named].from_pretrained(path_or_repo, dtype=dtype).to(device), **options)
+        model = MODELS[named].from_pretrained(path_or_repo, dtype=dtype, revision=revision)
+        return cls(model.to(device), **options)
 
     # ---- acting --------------------------------------------------------------------------------
 
@@ -124,20 +145,24 @@ class Policy:
         if self.queue.wants:
             if observation is None:
                 raise ValueError("a new chunk is due: give an observation (see needs_observation)")
-            previous = None
-            if self.real_time and self.last is not None:
-                previous = self.last[:, self.queue.execute :]
-            seen = self.observe(observation)
-            self.last = self._sample(seen, 1, previous)
-            self.queue.add(self._to_robot(self.last, seen)[0])
-            self.calls += 1
+            self.queue.add(self.think(observation))
         return self.queue.pop()
+
+    def think(self, observation: dict) -> np.ndarray:
+        """A whole chunk, float32[H, D]; with real_time it continues the one before."""
+        seen = self.observe(observation)
+        previous = self._left(seen) if self.real_time and self.last is not None else None
+        last = self._sample(seen, 1, previous)
+        chunk = self._to_robot(last, seen)[0]
+        self.last, self.last_seen = last, seen
+        self.calls += 1
+        return chunk
 
     def reset(self, seed: int | None = None) -> None:
         """Begin an episode: forget the queue, count the calls from 0. seed: another one."""
         self.seed = self.seed if seed is None else seed
         self._check_options()
-        self.calls, self.last = 0, None
+        self.calls, self.last, self.last_seen = 0, None, None
         if self.ensemble is None:
             self.queue = Queue(self.execute, self.delay)
         else:
@@ -148,12 +173,19 @@ class Policy:
         seen = self.observe(observation)
         return self._to_robot(self._sample(seen, samples), seen)
 
-    def warm_up(self) -> None:
-        """Run once on a black picture: what is compiled or allocated at first use is then there."""
+    def warm_up(self, prompt: str = "go") -> float:
+        """Think twice of a black picture, so that what is made at first use is there.
+
+        Returns the seconds of the second time: times the robot's rate, it is the least `delay`.
+        """
         black = np.zeros((self.config.vision.image_size,) * 2 + (3,), np.uint8)
         seen = {camera: black for camera in self.cameras if camera}
         middle = self.normaliser["state"].to_robot(torch.zeros(self.state_dim))
-        self.chunk(seen | {"state": middle, "prompt": "go"})
+        twin = self.another()  # this one's episode goes on as if nothing had been
+        for _ in range(2):  # with real_time, the second continues the first
+            began = time.perf_counter()
+            twin.think(seen | {"state": middle, "prompt": prompt})
+        return time.perf_counter() - began
 
     def another(self) -> "Policy":
         """The same model, with a queue of its own: for another robot."""
@@ -179,6 +211,8 @@ class Policy:
             raise ValueError(
                 f'the prompt is {text!r}: give the instruction as a text, observation["prompt"]'
             )
+        if len(text) > LONGEST:
+            raise ValueError(f"the prompt has {len(text)} characters, the most are {LONGEST}")
         images, seen = self._pictures(given)
         tokens, token_mask = self._tokens(text)
         state = self._state(given)
@@ -208,10 +242,7 @@ class Policy:
         """float32[S_model]: normalised, then padded with zeros."""
         if "state" not in given:
             raise ValueError(f'the observation has no "state"; it has {sorted(given)}')
-        try:
-            state = torch.as_tensor(np.asarray(given["state"], dtype=np.float32))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"the state cannot be read as numbers: {error}") from None
+        state = torch.from_numpy(vector("state", given["state"]))
         names = self.about.get("state_names") or []
         if len(names) != self.state_dim:
             names = [f"number {i}" for i in range(self.state_dim)]
@@ -223,6 +254,13 @@ class Policy:
         if wrong:
             raise ValueError(f"the state holds NaN or infinity: {', '.join(wrong)}")
         state = self.normaliser["state"].to_model(state)
+        far = [f"{n} ({x:+.0f})" for n, x in zip(names, state, strict=True) if abs(x) > FAR]
+        if far:
+            warnings.warn(
+                f"the state is far from all training data: {', '.join(far)} standard deviations or "
+                "half ranges. Is it in the units, and in the order, of the training data?",
+                stacklevel=5,
+            )
         return torch.nn.functional.pad(state, (0, self.config.state_dim - self.state_dim))
 
     def _tokens(self, text: str) -> tuple[Tensor, Tensor]:
@@ -235,6 +273,21 @@ class Policy:
         return self._said_tokens
 
     # ---- commands out --------------------------------------------------------------------------
+
+    def _left(self, seen: Observation) -> Tensor:
+        """What is left of the last chunk, as the model would say it now: [1, overlap, D_model]."""
+        left = self.last[:, self.queue.execute :]
+        if self.relative:  # to the state of that time: make it relative to that of today
+            before, now = (self._robot_state(one) for one in (self.last_seen, seen))
+            _, scale = self.normaliser["action"].shift_and_scale()
+            moved = (before - now)[self.relative] / scale[self.relative]
+            left = left.clone()
+            left[..., self.relative] += moved.to(left)
+        return left
+
+    def _robot_state(self, seen: Observation) -> Tensor:
+        """float32[S], in the robot's units."""
+        return self.normaliser["state"].to_robot(seen.state[0, : self.state_dim].float().cpu())
 
     def _sample(self, seen: Observation, samples: int, previous: Tensor | None = None) -> Tensor:
         """Chunks in the model's numbers, [n, H, D_model]."""
@@ -253,9 +306,7 @@ class Policy:
         """float32[n, H, D]: without the padded dims, in the robot's units, absolute."""
         actions = self.normaliser["action"].to_robot(chunks[..., : self.action_dim].float().cpu())
         if self.relative:
-            state = seen.state[0, : self.state_dim].float().cpu()
-            state = self.normaliser["state"].to_robot(state)
-            actions[..., self.relative] += state[self.relative]
+            actions[..., self.relative] += self._robot_state(seen)[self.relative]
         if not actions.isfinite().all():
             raise FloatingPointError(
                 "the model's chunk holds NaN or infinity: its weights may be broken, or float16 "
@@ -276,24 +327,22 @@ class Policy:
                 f"cameras names {len(cameras)}, the model was trained with {len(trained)}: "
                 f"{trained}; put None where the robot has none"
             )
-        return [c if c is None else short(c) for c in (trained if cameras is None else cameras)]
-
-    def _tokenizer(self):
-        self._said, self._said_tokens = None, None
-        own = len(words.byte_tokenizer()) >= self.config.vocab_size
-        named = self.about.get("tokenizer", "bytes" if own else "paligemma")
-        if "paligemma" in named:
-            return words.paligemma_tokenizer()
-        if named == "words":
-            return words.word_tokenizer()
-        if named != "bytes":
-            raise ValueError(
-                f"the checkpoint's tokenizer is {named!r}; known are bytes, words and paligemma"
-            )
-        return words.byte_tokenizer()
+        chosen = [c if c is None else short(c) for c in (trained if cameras is None else cameras)]
+        twice = [c for c in chosen if c is not None and chosen.count(c) > 1]
+        if twice:
+            raise ValueError(f"cameras names {twice[0]!r} twice: {chosen}")
+        return chosen
 
     def _check_options(self) -> None:
         horizon = self.config.horizon
+        for name in ("execute", "steps", "delay", "seed"):
+            if not isinstance(getattr(self, name), int | np.integer):
+                raise ValueError(f"{name} must be a whole number, not {getattr(self, name)}")
+        if self.steps < 1 or self.seed < 0:
+            raise ValueError(
+                "steps must be at least 1 and the seed must not be negative: "
+                f"{self.steps}, {self.seed}"
+            )
         if not 1 <= self.execute <= horizon:
             raise ValueError(
                 f"execute must lie between 1 and the horizon, {horizon}: {self.execute}"
@@ -308,5 +357,3 @@ class Policy:
             raise ValueError("an ensemble knows no delay and no real_time: choose one of them")
         if self.real_time and type(self.model) is not Pi0:
             raise ValueError(f"real_time needs a flow model, not a {type(self.model).__name__}")
-        if self.real_time and self.relative:
-            raise ValueError("real_time needs absolute actions, and this checkpoint's are relative")

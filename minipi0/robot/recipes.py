@@ -111,6 +111,7 @@ def make(name: str, out: str | Path, recipe: Recipe | None = None, progress: boo
     if recipe is None and name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
     recipe, began = recipe or RECIPES[name], time.time()
+    out = Path(out).expanduser()
     config = recipe.config
     dataset = data.load(
         demonstrations(recipe.demonstrations, progress),
@@ -138,7 +139,7 @@ def make(name: str, out: str | Path, recipe: Recipe | None = None, progress: boo
     }
     model.to(torch.bfloat16).save_pretrained(out, about=model.about | about)
     shutil.rmtree(state)
-    return Path(out)
+    return out
 
 
 def main(arguments: list[str] | None = None) -> None:

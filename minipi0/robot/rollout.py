@@ -117,7 +117,7 @@ def write_video(pictures: np.ndarray, path: str | Path, fps: int = 10) -> None:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
             container.mux(stream.encode())
 
-    write_atomically(Path(path), write)
+    write_atomically(Path(path).expanduser(), write)
 
 
 def contact_sheet(pictures: np.ndarray, count: int = 8) -> Image.Image:

@@ -12,6 +12,7 @@ mix up; the model computes for one of them at a time.
 """
 
 import argparse
+import functools
 import http
 import threading
 import time
@@ -148,22 +149,38 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m minipi0.serve", description="Serve a policy as openpi does, by websocket."
     )
     parser.add_argument("--checkpoint", required=True, help="a folder, or a Hugging Face repo id")
+    parser.add_argument("--revision", help="branch, tag or commit of that repository")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other machines too")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--execute", type=int, help="actions a chunk (default: all of them)")
     parser.add_argument("--steps", type=int, default=10, help="Euler steps")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--cameras", nargs="+", help="what the robot calls them, in the model's order, or none"
+    )
+    parser.add_argument("--device", default="cpu", help="cuda, mps, … (%(default)s)")
+    parser.add_argument("--bf16", action="store_true", help="weights in bfloat16: half the memory")
     args = parser.parse_args(arguments)
+
+    import torch
 
     from minipi0.robot.policy import Policy
 
-    first = Policy.from_pretrained(
-        args.checkpoint, execute=args.execute, steps=args.steps, seed=args.seed
-    )
-    first.warm_up()
-    facts = {"checkpoint": args.checkpoint, **first.facts()}
-    with start(first.another, args.host, args.port, facts=facts) as server:
-        print(f"serving {args.checkpoint} on ws://{args.host}:{server.socket.getsockname()[1]}")
+    cameras = args.cameras and [None if name == "none" else name for name in args.cameras]
+    dtype = torch.bfloat16 if args.bf16 else torch.float32
+    options = dict(execute=args.execute, steps=args.steps, seed=args.seed, cameras=cameras)
+    options |= dict(revision=args.revision)
+    try:
+        first = Policy.from_pretrained(args.checkpoint, dtype, args.device, **options)
+        seconds = first.warm_up()
+        facts = {"checkpoint": args.checkpoint, **first.facts()}
+        say = functools.partial(print, flush=True)  # at once, also into a file
+        server = start(first.another, args.host, args.port, facts=facts, report=say)
+    except (ValueError, OSError) as error:  # also a file or a port that is not to be had
+        parser.error(str(error))
+    with server:
+        where = f"ws://{args.host}:{server.socket.getsockname()[1]}"
+        say(f"serving {args.checkpoint} on {where}; a chunk takes {seconds:.2f} s")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Nine tasks on a table, told apart by words.
+"""Nine tasks on a table, told apart by words, and a tenth that no carried policy was shown.
 
 In a pair (faucet, drawer, window) both tasks start from the same scene, bit for bit: drawer and
 window stand half-open. Only the instruction tells what to do. All else is Meta-World's: the things,
@@ -95,6 +95,12 @@ _ALL = (
     ),
 )
 TASKS = {task.name: task for task in _ALL}
+# Notebook 13's: the button is in the box's front, not on its top. A policy for it is made there.
+YOURS = Task(
+    "button-press",
+    ("push the red button in", "press the button in front", "button in"),
+    ("please push the red button in", "poke the button"),
+)
 # One scene, two instructions.
 PAIRS = tuple((f"{thing}-open", f"{thing}-close") for thing in ("faucet", "drawer", "window"))
 
@@ -108,9 +114,10 @@ class Tabletop(Robot):
     """
 
     def __init__(self, task: str, prompt: str | None = None, **options):
-        if task not in TASKS:
-            raise ValueError(f"unknown task {task!r}; the tasks are {', '.join(TASKS)}")
-        self.task = TASKS[task]
+        known = TASKS | {YOURS.name: YOURS}
+        if task not in known:
+            raise ValueError(f"unknown task {task!r}; the tasks are {', '.join(known)}")
+        self.task = known[task]
         options = dict(max_steps=60) | options
         super().__init__(make_world(f"{task}-v3"), prompt or self.task.prompts[0], **options)
 
@@ -153,7 +160,7 @@ class Tabletop(Robot):
 
 def register() -> None:
     """Make every task known to gymnasium as "minipi0/NAME-v0"."""
-    for name in TASKS:
+    for name in (*TASKS, YOURS.name):
         gymnasium.register(
             f"minipi0/{name}-v0", entry_point="minipi0.robot.tasks:Tabletop", kwargs={"task": name}
         )

@@ -39,8 +39,9 @@ APART = 100_000  # between the seeds of --seed 0 and --seed 1: most trials of a 
 class Setting:
     """What acts, and where; all that an outcome depends on beside task and seed.
 
-    checkpoint: a folder or a Hub repo id. steps … ensemble: as of `Policy`.
-    prompt: said instead of the tasks' own instructions. environment: options for `gymnasium.make`.
+    checkpoint: a folder or a Hub repo id. revision: of that repository.
+    steps … ensemble: as of `Policy`. prompt: said instead of the tasks' own instructions.
+    environment: options for `gymnasium.make`.
     """
 
     checkpoint: str
@@ -51,9 +52,10 @@ class Setting:
     ensemble: float | None = None
     prompt: str | None = None
     environment: dict = field(default_factory=dict)
+    revision: str | None = None
 
     def policy(self) -> Policy:
-        names = ("steps", "execute", "delay", "real_time", "ensemble")
+        names = ("steps", "execute", "delay", "real_time", "ensemble", "revision")
         return Policy.from_pretrained(self.checkpoint, **{n: getattr(self, n) for n in names})
 
     def make(self, task: str, image_size: int) -> gymnasium.Env:
@@ -62,14 +64,16 @@ class Setting:
 
     def identity(self) -> dict:
         """Plain values, the same for the same weights wherever they lie."""
-        source = open_checkpoint(self.checkpoint)
+        source = open_checkpoint(self.checkpoint, self.revision)
         files = [*sorted(source.versions), source.folder / NOISE]
         weights = hashlib.sha256()
         for file in files:
             if file.exists():
                 weights.update(file.read_bytes())
         return {"weights": weights.hexdigest()[:16]} | {
-            name: value for name, value in asdict(self).items() if name != "checkpoint"
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("checkpoint", "revision")
         }
 
 
@@ -110,10 +114,11 @@ def run(
         raise ValueError(f"trials must lie between 1 and {APART}, not {trials}")
     names = [task_named(name) for name in names]
     options = setting.identity() | {"seed": seed}
-    done = {} if out is None else _read(Path(out), options)
+    out = None if out is None else Path(out).expanduser()
+    done = {} if out is None else _read(out, options)
     wanted = [(name, APART * seed + i) for name in names for i in range(trials)]
     missing = [job for job in wanted if job not in done]
-    films = [None if folder is None else str(folder) for folder in (video, sheets)]
+    films = [folder and str(Path(folder).expanduser()) for folder in (video, sheets)]
     for folder in films:
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -147,7 +152,7 @@ def write(out: str | Path, setting: Setting, options: dict, trials) -> None:
 
 def read(file: str | Path) -> list[Trial]:
     """The trials of a results file. Raises ValueError for a file that is none."""
-    return list(_read(Path(file), None).values())
+    return list(_read(Path(file).expanduser(), None).values())
 
 
 def summary(trials: list[Trial]) -> dict[str, dict]:
@@ -323,6 +328,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--checkpoint", required=True, help="a folder, or a Hugging Face repo id")
+    add("--revision", help="branch, tag or commit of that repository")
     add("--tasks", required=True, help="names, separated by commas, or all")
     add("--trials", type=int, default=100, help="of each task (%(default)s)")
     add("--seed", type=int, default=0, help="which scenes; no two seeds share one")
@@ -352,7 +358,8 @@ def main(arguments: list[str] | None = None) -> None:
         runs.append((args.baseline_checkpoint, beside))
     try:
         for checkpoint, out in runs:
-            setting = Setting(checkpoint, **given)
+            own = {"revision": args.revision} if checkpoint == args.checkpoint else {}
+            setting = Setting(checkpoint, **given, **own)
             found.append(run(setting, names, args.trials, args.seed, out=out, **options))
             print(f"{checkpoint}\n{table(found[-1])}")
         if args.compare:
