@@ -4,8 +4,25 @@ import pytest
 import torch
 from synthetic import TINY, Chunks, tiny
 
-from minipi0 import evaluate, train
-from minipi0.baselines import GaussianRegression, Regression, residuals
+from minipi0 import (
+    ExpertConfig,
+    Observation,
+    Pi0,
+    Pi0Config,
+    VisionConfig,
+    evaluate,
+    prompt,
+    train,
+    vlm,
+)
+from minipi0.baselines import (
+    CoTrained,
+    GaussianRegression,
+    GiantDecoder,
+    Insulated,
+    Regression,
+    residuals,
+)
 
 
 class Coin(Chunks):
@@ -125,3 +142,89 @@ def test_ratio_of_scores_is_surer_than_the_scores():
     assert ratio == pytest.approx(0.8) and high - low < 1e-6
     mean, low, high = evaluate.bootstrap_interval(hard, torch.arange(60) // 6)
     assert high - low > 0.3 * mean
+
+
+# ---- beside a VLM ------------------------------------------------------------------------------
+
+
+def vlm_model(kind):
+    torch.manual_seed(0)
+    heads = dict(depth=2, num_heads=2, num_kv_heads=1, head_dim=8)
+    return kind(
+        Pi0Config(
+            vlm=ExpertConfig(width=24, mlp_dim=32, **heads),
+            action_expert=ExpertConfig(width=16, mlp_dim=24, **heads),
+            vision=VisionConfig(16, patch_size=8, width=16, depth=1, num_heads=2, mlp_dim=24),
+            vocab_size=len(prompt.word_tokenizer()),
+            action_dim=4,
+            state_dim=4,
+            horizon=3,
+        )
+    )
+
+
+def asked(n=2):
+    seen = torch.ones(n, 1, dtype=torch.bool)
+    images = torch.rand(n, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return Observation(images, seen, *vlm.questions(["find the red ball"] * n), torch.zeros(n, 4))
+
+
+def test_a_giant_decoder_is_a_pi0_whose_expert_has_the_vlms_weights(tmp_path):
+    giant = vlm_model(GiantDecoder).eval()
+    twin = Pi0(giant.config).eval()
+    shared = giant.state_dict()
+    twin.load_state_dict(
+        {name: shared[name.replace(".action.", ".vlm.")] for name in twin.state_dict()}
+    )
+    noise = torch.randn(2, 3, 4)
+    expected = twin.velocity(asked(), noise, 0.3)
+    torch.testing.assert_close(giant.velocity(asked(), noise, 0.3), expected)
+    names = {name for name, _ in giant.named_parameters()}
+    assert not any(name.startswith("experts.action.") for name in names)
+    giant.save_pretrained(tmp_path)
+    again = GiantDecoder.from_pretrained(tmp_path)
+    torch.testing.assert_close(again.velocity(asked(), noise, 0.3), expected)
+
+
+def gradients(model, loss):
+    model.zero_grad()
+    loss.backward()
+    return {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+
+
+VLM_PARTS = ("vision.", "projector.", "embedding.", "experts.vlm.")
+
+
+@pytest.mark.parametrize("kind, reaches", [(Pi0, True), (GiantDecoder, True), (Insulated, False)])
+def test_whether_the_actions_change_the_vlm(kind, reaches):
+    model = vlm_model(kind)
+    changed = gradients(model, model.loss(asked(), torch.randn(2, 3, 4)))
+    assert any(name.startswith(VLM_PARTS) for name in changed) is reaches
+    assert "action_out_proj.weight" in changed
+
+
+def test_insulation_changes_no_number():
+    noise, plain, insulated = torch.randn(2, 3, 4), vlm_model(Pi0), vlm_model(Insulated)
+    torch.testing.assert_close(
+        insulated.velocity(asked(), noise, 0.3), plain.velocity(asked(), noise, 0.3)
+    )
+
+
+def test_co_training_adds_the_vlms_own_loss():
+    class Asked:
+        def __len__(self):
+            return 4
+
+        def batch(self, indices):
+            return asked(len(indices)), *vlm.answers(["<loc03> <loc04>"] * len(indices))
+
+    model, actions = vlm_model(Insulated), torch.randn(2, 3, 4)
+    both = CoTrained(model, Asked(), weight=2.0, batch_size=3)
+    seeded = [torch.Generator().manual_seed(1) for _ in range(2)]
+    wanted = model.loss(asked(), actions, generator=seeded[0])
+    # every question here is the same, but the pictures differ: which are drawn, the generator tells
+    indices = torch.randint(4, (3,), generator=seeded[0])
+    wanted = wanted + 2 * vlm.loss(model, *Asked().batch(indices))
+    found = both.loss(asked(), actions, generator=seeded[1])
+    torch.testing.assert_close(found, wanted)
+    assert any(name.startswith("model.vision.") for name in gradients(both, found))

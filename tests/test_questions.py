@@ -1,8 +1,5 @@
 """Pictures with questions: what is asked, what is right, and the VLM that learned from them."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +11,6 @@ from minipi0.robot import pretrain, questions, recipes
 PICTURE = questions.Picture(
     ["red ball", "red cube", "blue ball"], np.array([[0.1, 0.9], [0.5, 0.5], [0.99, 0.0]])
 )
-RESULTS = Path(__file__).parents[1] / "notebooks" / "results"
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +105,3 @@ def test_the_carried_vlm_points_at_what_it_never_saw_before():
     unseen = questions.photograph(range(9000, 9030), seed=7, progress=False)
     right = questions.score(carried(), unseen, torch.arange(len(unseen)))
     assert np.mean(right["find"]) > 0.9 and np.mean(right["what"]) > 0.7
-
-
-def test_notebook_06_was_measured_with_the_carried_vlm():
-    import sys
-
-    sys.path.insert(0, str(RESULTS.parent))
-    try:
-        import measure_06
-    finally:
-        sys.path.remove(str(RESULTS.parent))
-    found = json.loads((RESULTS / "06_roads.json").read_text())
-    known = {measure_06.fingerprint()}
-    assert {result["vlm"] for result in found.values()} == known
-    assert json.loads((RESULTS / "06_vlm.json").read_text())["vlm"] in known
