@@ -202,12 +202,12 @@ def colour_of(name: str) -> str:
     return next((colour for key, colour in named.items() if key in name), style.FLOW)
 
 
-def success(outcomes: dict, counts=(10, 100)):
+def success(outcomes: dict, counts=(10, 100), what: str = "success rate"):
     """Success rates and exact intervals after the first trials, a panel per count.
 
-    outcomes: {name: bools, one per trial}. Returns the figure.
+    outcomes: {name: bools, one per trial}. what: they say. Returns the figure.
     """
-    size = (4.4, 0.36 * len(outcomes) + 1.0)
+    size = (8.8 / len(counts), 0.36 * len(outcomes) + 1.0)
     fig, axes = style.figure(1, len(counts), size=size, sharey=True, squeeze=False)
     for ax, n in zip(axes[0], counts, strict=True):
         for row, (name, happened) in enumerate(outcomes.items()):
@@ -216,7 +216,7 @@ def success(outcomes: dict, counts=(10, 100)):
             ax.plot(rate, row, "o", color=colour_of(name), ms=7)
         ax.set(yticks=range(len(outcomes)), yticklabels=list(outcomes), xlim=(-0.02, 1.02))
         ax.set(title=f"first {n} trials" if n < max(counts) else f"{n} trials")
-        ax.set(xlabel="success rate, exact 95 % interval")
+        ax.set(xlabel=f"{what}, exact 95 % interval")
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0, 0].set(ylim=(len(outcomes) - 0.6, -0.4))
     return fig
