@@ -20,7 +20,8 @@ def test_every_task_is_a_scene_and_a_pair_offers_both_instructions(scenes):
     assert all(len(scene.instructions) == 1 + (n in paired) for n, scene in scenes.items())
     assert scenes["drawer-close"].instructions == ["close the drawer", "open the drawer"]
     assert all(scene.instructions[0] == TASKS[n].prompts[0] for n, scene in scenes.items())
-    assert len({id(scene.policies["flow matching"]) for scene in scenes.values()}) == 1
+    assert all(list(scene.policies) == ["flow matching", "regression"] for scene in scenes.values())
+    assert len({id(policy) for scene in scenes.values() for policy in scene.policies.values()}) == 2
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("metaworld"), reason="Meta-World is not installed")
