@@ -81,6 +81,7 @@ def test_notebook_09_reads_any_robot(robot, monkeypatch):
 def test_notebook_10_trains_on_any_robot(robot, monkeypatch):
     name, folder = robot
     few = {"steps=500": "steps=3", "spread(test_set, 300)": "spread(test_set, 24)"}
+    few |= {"range(40)": "range(4)", "spread(test_set, 512)": "spread(test_set, 64)"}
     said = run_on("10_train_on_a_real_robot.ipynb", folder, monkeypatch, few)
     for what, told in {
         "This data set has no camera": name == "blind_arm",
