@@ -135,6 +135,12 @@ def conditions() -> dict[str, Condition]:
             )
             for n in (10, 1, 2, 5, 20)
         },
+        **{
+            f"tasks, regression{' + noise' if noise else ''}": Condition(
+                "tasks_regression", one | {"execute": 3}, tuple(TASKS), count=50, gaussian=noise
+            )
+            for noise in (False, True)
+        },
     }
 
 

@@ -93,5 +93,5 @@ def scenes():
     words = ["go ahead", "go ahead slowly"]
     return {
         "a dot": Scene(Dot, words, {"flow": Ahead(), "broken": Broken()}),
-        "another dot": Scene(Dot, ["go on"], {"flow": Ahead()}),
+        "another dot": Scene(Dot, ["go on"], {"flow": Ahead()}, execute=3),
     }

@@ -2,12 +2,16 @@
 somewhere; and what refreshes them.
 """
 
+import base64
+import io
 import re
 import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -109,4 +113,25 @@ def test_refresh_keeps_the_old_file_when_a_cell_fails(tmp_path, monkeypatch):
         refresh.refresh(path)
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.ipynb"]
+    sys.modules.pop("refresh", None)
+
+
+def test_refresh_packs_a_drawing_and_keeps_a_photograph(monkeypatch):
+    monkeypatch.syspath_prepend(NOTEBOOKS)
+    import refresh
+
+    def packed(pixels):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+        png = base64.b64encode(file.getvalue()).decode()
+        again = refresh.smaller(png)
+        found = Image.open(io.BytesIO(base64.b64decode(again))).convert("RGB")
+        return len(again) / len(png), np.abs(np.array(found).astype(int) - pixels).max()
+
+    rows, columns = np.mgrid[:200, :200]
+    levels = (((rows + columns) % 100)[..., None] * [2, 1, 2]).astype(np.uint8)
+    size, off = packed(levels)
+    assert size < 1 and off <= 2
+    photograph = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    assert packed(photograph)[1] == 0
     sys.modules.pop("refresh", None)

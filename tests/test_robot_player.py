@@ -91,10 +91,17 @@ def test_an_episode_is_played_from_python_and_listed(player):
     assert np.shape(content["fan"]) == (16, 17, 2) and np.shape(content["chosen"]) == (6, 2)
 
 
-def test_another_scene_brings_its_own_words_and_policy(player):
+def test_another_scene_brings_its_own_words_and_policy(player, monkeypatch):
     player.policy = "broken"
+    heard, change = [], player._live.change
+    monkeypatch.setattr(player._live, "change", lambda found: (heard.append(found), change(found)))
     player.scene = "another dot"
-    assert (player.instruction, player.policy) == ("go on", "flow")
+    assert (player.instruction, player.policy, player.execute) == ("go on", "flow", 3)
+    told = {(one.scene, one.instruction, one.policy, one.execute) for one in heard}
+    assert told == {("another dot", "go on", "flow", 3)}  # never words of one, policy of the other
+    player.scene, player.execute = "a dot", 7
+    assert (player.instruction, player.execute) == ("go ahead", 7)
+    player.scene = "another dot"
     player.instruction = "  go   home\n"
     assert player.instruction == "go home"
 

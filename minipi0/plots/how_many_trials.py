@@ -202,23 +202,35 @@ def colour_of(name: str) -> str:
     return next((colour for key, colour in named.items() if key in name), style.FLOW)
 
 
-def success(outcomes: dict, counts=(10, 100)):
+def success(outcomes: dict, counts=(10, 100), what: str = "success rate"):
     """Success rates and exact intervals after the first trials, a panel per count.
 
-    outcomes: {name: bools, one per trial}. Returns the figure.
+    outcomes: {name: bools, one per trial}. what: they say. Returns the figure.
     """
-    size = (4.4, 0.36 * len(outcomes) + 1.0)
-    fig, axes = style.figure(1, len(counts), size=size, sharey=True, squeeze=False)
-    for ax, n in zip(axes[0], counts, strict=True):
-        for row, (name, happened) in enumerate(outcomes.items()):
-            rate, low, high = success_interval(sum(happened[:n]), len(happened[:n]), "exact")
+    most = max(counts)
+    titles = {n: f"first {n} trials" if n < most else f"{n} trials" for n in counts}
+    first = {titles[n]: {name: happened[:n] for name, happened in outcomes.items()} for n in counts}
+    return rates(first, what)
+
+
+def rates(panels: dict, what: str = "success rate"):
+    """Success rates and exact intervals, the same names in every panel.
+
+    panels: {title: {name: bools, one per trial}}. what: they say. Returns the figure.
+    """
+    names = list(next(iter(panels.values())))
+    size = (8.8 / len(panels), 0.36 * len(names) + 1.0)
+    fig, axes = style.figure(1, len(panels), size=size, sharey=True, squeeze=False)
+    for ax, (title, outcomes) in zip(axes[0], panels.items(), strict=True):
+        for row, name in enumerate(names):
+            happened = outcomes[name]
+            rate, low, high = success_interval(sum(happened), len(happened), "exact")
             ax.plot([low, high], [row, row], color=colour_of(name), lw=4, alpha=0.5)
             ax.plot(rate, row, "o", color=colour_of(name), ms=7)
-        ax.set(yticks=range(len(outcomes)), yticklabels=list(outcomes), xlim=(-0.02, 1.02))
-        ax.set(title=f"first {n} trials" if n < max(counts) else f"{n} trials")
-        ax.set(xlabel="success rate, exact 95 % interval")
+        ax.set(yticks=range(len(names)), yticklabels=names, xlim=(-0.02, 1.02), title=title)
+        ax.set(xlabel=f"{what}, exact 95 % interval")
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0, 0].set(ylim=(len(outcomes) - 0.6, -0.4))
+    axes[0, 0].set(ylim=(len(names) - 0.6, -0.4))
     return fig
 
 

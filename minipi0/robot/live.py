@@ -67,6 +67,8 @@ class Live:
         that is the one whose fan is on show, so the start is shown anew.
         """
         old = self.settings
+        if settings == old:
+            return
         fresh = any(getattr(settings, name) != getattr(old, name) for name in ANEW)
         fresh |= self.moment is not None and self.moment.frame == 0 and not self._play
         self._tell(settings=settings, _fresh=self._fresh or fresh)

@@ -33,11 +33,12 @@ def wall(policies: dict | None = None, instructions: list[str] = WORDS) -> dict[
 
 
 def table() -> dict[str, Scene]:
-    """{"faucet-open": Scene, …}: the nine tasks, with the one carried policy for all of them.
+    """{"faucet-open": Scene, …}: the nine tasks, with the two carried policies for all of them.
 
     In a pair both instructions can be chosen. A success is the scene's own task, whatever is said.
     """
-    policies = {"flow matching": Policy.from_pretrained(CARRIED / "tasks")}
+    names = {"flow matching": "tasks", "regression": "tasks_regression"}
+    policies = {n: Policy.from_pretrained(CARRIED / f) for n, f in names.items()}
     make = partial(gymnasium.make, pictures=False, disable_env_checker=True)
     partner = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
     found = {}

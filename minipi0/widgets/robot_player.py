@@ -121,9 +121,10 @@ class RobotPlayer(Canvas):
     def _chosen(self, change) -> None:
         if change.name == "scene":
             scene = self._scenes[self.scene]
-            self.instruction, self.execute = scene.instructions[0], scene.execute
-            if self.policy not in scene.policies:
-                self.policy = next(iter(scene.policies))
+            with self.hold_trait_notifications():  # the thread never sees half of two scenes
+                self.instruction, self.execute = scene.instructions[0], scene.execute
+                if self.policy not in scene.policies:
+                    self.policy = next(iter(scene.policies))
         self.trouble = ""
         self._live.change(self._settings())
 
