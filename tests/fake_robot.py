@@ -47,7 +47,11 @@ class Dot(gymnasium.Env):
         picture[max(0, row - 8) : row + 8, max(0, column - 8) : column + 8] = (200, 30, 30)
         return picture
 
-    def project(self, points):
+    def projection(self):
+        return self.project
+
+    @staticmethod
+    def project(points):
         points = np.asarray(points)
         return np.stack([points[..., 0] + 0.5, 0.9 - points[..., 1]], axis=-1)
 
@@ -70,21 +74,16 @@ class Ahead:
         self.seed, self.calls = seed, 0
 
     def chunk(self, observation, samples=1):
+        self.told.append((observation["prompt"], self.steps))
         rng = np.random.default_rng([self.seed, self.calls])
         chunks = np.zeros((samples, self.config.horizon, 4), np.float32)
         chunks[..., 1] = 0.8 if "slowly" not in observation["prompt"] else 0.1
         chunks[..., 0] = rng.normal(size=(samples, 1)) / 5
         return chunks
 
-    def __call__(self, observation):
-        self.told.append((observation["prompt"], self.steps))
-        actions = self.chunk(observation)[0, : self.execute]
-        self.calls += 1
-        return actions
-
 
 class Broken(Ahead):
-    def __call__(self, observation):
+    def chunk(self, observation, samples=1):
         raise ValueError("the weights are of another robot")
 
 

@@ -116,8 +116,8 @@ def test_a_point_is_projected_to_where_the_picture_shows_it(seeing):
     picture = robot.render("front", 240).astype(int)
     yellow = (picture[..., 0] > 150) & (picture[..., 1] > 120) & (picture[..., 2] < 90)
     row, column = np.argwhere(yellow).mean(0)
-    assert np.allclose(robot.project(robot.seen[4:7]) * 240, [column, row], atol=4)
-    assert robot.project(np.zeros((5, 2, 3)) + robot.seen[4:7]).shape == (5, 2, 2)
+    assert np.allclose(robot.projection()(robot.seen[4:7]) * 240, [column, row], atol=4)
+    assert robot.projection()(np.zeros((5, 2, 3)) + robot.seen[4:7]).shape == (5, 2, 2)
 
 
 def test_a_task_without_an_expert_says_so(env):

@@ -60,7 +60,7 @@ def test_a_scene_shows_the_things_in_their_colours(env):
     env.reset(seed=1)
     robot = env.unwrapped
     robot.things = [touch.Thing("red ball", 0.1, 0.7)]
-    column, row = robot.project(np.array([0.1, 0.7, 0.045])) * 64
+    column, row = robot.projection()(np.array([0.1, 0.7, 0.045])) * 64
     red, green, blue = robot.render()[int(row), int(column)].astype(int)
     assert red > 120 and red > 1.7 * max(green, blue)
 

@@ -183,13 +183,10 @@ def test_the_real_robot_is_watched_too():
             return self
 
         def reset(self, seed):
-            pass
+            self.calls = 0
 
         def chunk(self, observation, samples=1):
             return np.tile(np.float32([0, 0.4, 0, 1]), (samples, 16, 1))
-
-        def __call__(self, observation):
-            return self.chunk(observation)[0, : self.execute]
 
     def make():
         return gymnasium.make("minipi0/Wall-v0", pictures=False)
@@ -206,6 +203,6 @@ def test_the_real_robot_is_watched_too():
     first = moments[1]
     assert first.picture.shape == (320, 320, 3) and first.picture.std() > 20
     assert ((first.fan > 0) & (first.fan < 1)).all()  # all of it is in the picture
-    hand = runner.env.project(runner.env.observe(pictures=False)["state"][:3])
+    hand = runner.env.projection()(runner.env.observe(pictures=False)["state"][:3])
     assert np.linalg.norm(hand - first.fan[0, moments[-1].frame]) < 0.1  # it went where was drawn
     runner.close()

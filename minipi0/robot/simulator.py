@@ -267,10 +267,6 @@ class Robot(gymnasium.Env):
 
         return project
 
-    def project(self, points: np.ndarray, camera: str = "front") -> np.ndarray:
-        """`projection` of points, as the scene is now."""
-        return self.projection(camera)(points)
-
     def close(self) -> None:
         """Free the OpenGL contexts."""
         while self._cameras:

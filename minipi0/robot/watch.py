@@ -149,13 +149,13 @@ class Runner:
         self.policy.steps, self.policy.execute = settings.steps, settings.execute
         seen = self.env.observe()
         hand = np.asarray(seen["state"], dtype=np.float64)[:3]
-        self._fan = np.zeros((0, 1, 2))
-        if settings.samples:
-            chunks = self.policy.chunk(seen, settings.samples)  # (M, H, D), the first as below
-            self._fan = self.env.project(hand_path(hand, chunks))
-        actions = self.policy(seen)  # (k, D)
+        see = self.env.projection()
+        chunks = self.policy.chunk(seen, max(settings.samples, 1))  # (M, H, D)
+        self.policy.calls += 1  # the next chunk has other noise
+        actions = chunks[0, : settings.execute]
         self._queue.extend(actions)
-        self._chosen = self.env.project(hand_path(hand, actions))
+        self._fan = see(hand_path(hand, chunks)) if settings.samples else np.zeros((0, 1, 2))
+        self._chosen = see(hand_path(hand, actions))
 
     def _moment(self, info: dict, over: bool) -> Moment:
         picture = self.env.render("front", self.size)
