@@ -48,7 +48,7 @@ INSIDE = {  # the order of a room's files: each may import those before it
     "data": "sources lerobot writer frames mixture chunks problems report neighbours",
     "checkpoint": "files adapters layouts sizes lerobot statistics about places store run",
     "toys": "targets network",
-    "baselines": "regression giant_decoder insulated",
+    "baselines": "regression giant_decoder insulated diffusion octo two_step tau",
     "train": "augment tuning memory team loop command",
     "robot": "simulator tasks wall touch two_ways demonstrate recipes questions pretrain "
     "teleoperate chunking ahead inputs policy rollout trials watch live scenes server client",

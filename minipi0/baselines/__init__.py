@@ -5,7 +5,15 @@ They share pi0's parts, so each can be compared with `pi0.py` line by line.
 
 from minipi0.baselines.giant_decoder import GiantDecoder
 from minipi0.baselines.insulated import CoTrained, Insulated
-from minipi0.baselines.regression import NOISE, GaussianRegression, Regression, residuals
+from minipi0.baselines.octo import Octo, OctoFlow
+from minipi0.baselines.regression import (
+    NOISE,
+    GaussianRegression,
+    L1Regression,
+    Regression,
+    residuals,
+)
+from minipi0.baselines.two_step import TwoStep
 
 __all__ = [
     "NOISE",
@@ -13,6 +21,10 @@ __all__ = [
     "GaussianRegression",
     "GiantDecoder",
     "Insulated",
+    "L1Regression",
+    "Octo",
+    "OctoFlow",
     "Regression",
+    "TwoStep",
     "residuals",
 ]

@@ -21,7 +21,15 @@ import torch
 from torch import Tensor
 
 from minipi0 import prompt as words
-from minipi0.baselines import NOISE, GaussianRegression, Regression
+from minipi0.baselines import (
+    NOISE,
+    GaussianRegression,
+    L1Regression,
+    Octo,
+    OctoFlow,
+    Regression,
+    TwoStep,
+)
 from minipi0.checkpoint import open_checkpoint
 from minipi0.checkpoint.about import of_data_set
 from minipi0.data.frames import resize_with_pad
@@ -31,7 +39,8 @@ from minipi0.pi0 import Pi0
 from minipi0.robot.chunking import Ensemble, Queue, continue_chunk
 from minipi0.robot.inputs import flatten, picture, short, vector
 
-MODELS = {model.__name__: model for model in (Pi0, Regression, GaussianRegression)}
+KINDS = (Pi0, Regression, L1Regression, GaussianRegression, TwoStep, Octo, OctoFlow)
+MODELS = {model.__name__: model for model in KINDS}
 LONGEST = 1000  # characters of a prompt: what attends to more is no instruction, and costs memory
 FAR = 20  # standard deviations from the training data: no robot goes there, another unit does
 

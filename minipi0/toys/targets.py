@@ -77,6 +77,22 @@ class GaussianMixture:
         share, velocity, _ = self._components(x, tau)
         return (share[..., None] * velocity).sum(1).to(x.dtype)
 
+    def noise(self, x: Tensor, alpha_bar: Tensor | float) -> Tensor:
+        """The exact noise E[eps | x] at a diffusion's point x = a A + s eps, a^2 = alpha_bar.
+
+        s^2 = 1 - alpha_bar. Given component k, x has the mean a mean_k and the variance
+        a^2 std^2 + s^2, so that E[eps | x, k] = s (x - a mean_k) / (a^2 std^2 + s^2).
+
+        x: float[B, D]. alpha_bar: a number, in [0, 1).
+        Returns float[B, D] in x's dtype, computed in float64.
+        """
+        alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64)
+        a, s = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        offset = x.double()[:, None] - a * self.means  # (B, K, D)
+        variance = alpha_bar * self.std**2 + s**2
+        share = torch.softmax(self.weights.log() - (offset**2).sum(-1) / (2 * variance), dim=1)
+        return (s / variance * (share[..., None] * offset).sum(1)).to(x.dtype)
+
     def target_variance(self, x: Tensor, tau: Tensor | float) -> Tensor:
         """The trace of Cov[A - eps | A^tau = x]: the squared error that every network keeps at x.
 

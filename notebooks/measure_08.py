@@ -1,0 +1,347 @@
+"""The trainings behind notebook 08:  python notebooks/measure_08.py [WORD …]
+
+Octo's head, flow matching, regressions and the two-step policy, at the wall: the same backbone,
+demonstrations, budget and scenes for all. First a search of the learning rate, two values for each
+method; then a training of each, and its scores; then other draws of tau, fewer demonstrations,
+other scenes, more seeds. RESULTS grows piece by piece, weights lie in the cache: run again, the
+command goes on where it stopped. With words, only pieces whose name holds one of them are measured.
+"""
+
+import argparse
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium
+import torch
+
+import minipi0.robot  # noqa: F401 (registers the environments)
+from minipi0 import data, evaluate, toys, train
+from minipi0.baselines import (
+    GaussianRegression,
+    L1Regression,
+    Octo,
+    OctoFlow,
+    Regression,
+    TwoStep,
+    residuals,
+    tau,
+)
+from minipi0.checkpoint import write_atomically
+from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
+from minipi0.data.sources import cache_folder
+from minipi0.pi0 import Pi0
+from minipi0.robot import recipes
+from minipi0.robot.policy import Policy
+from minipi0.robot.rollout import rollout
+from minipi0.robot.wall import EXECUTE, LONG, SHORT
+
+RESULTS = Path(__file__).parent / "results" / "08_rivals.json"
+_HEADS = dict(depth=2, num_heads=2, num_kv_heads=1, head_dim=32)
+SIZE = Pi0Config.mini(  # a third of the wall's usual size: many trainings have to fit
+    action_dim=4,
+    state_dim=4,
+    horizon=16,
+    vlm=ExpertConfig(48, mlp_dim=96, **_HEADS),
+    action_expert=ExpertConfig(96, mlp_dim=192, **_HEADS),
+    vision=VisionConfig(64, patch_size=16, width=64, depth=1, num_heads=2, mlp_dim=128),
+)
+STEPS, SEARCH = 1200, 400  # of training; of a training that tries a learning rate
+RATES = (1e-3, 3e-3)
+METHODS = {
+    "pi0's expert": Pi0,
+    "L2 regression": Regression,
+    "Octo's diffusion head": Octo,
+    "flow head on the readout": OctoFlow,
+    "two-step policy": TwoStep,
+    "L1 regression": L1Regression,
+}
+TAUS = {
+    "uniform": toys.uniform_tau,
+    "Beta, a = 6": tau.beta,
+    "logit-normal": tau.logit_normal,
+}
+EULER = (1, 2, 5, 10, 20)
+TEST_EVERY, SAMPLES, FIRST_SEED = 10, 8, 800_000
+SCENES = {  # tasks, runway, trials of each task
+    "short": (("Wall",), SHORT, 100),
+    "long": (("Wall",), LONG, 50),
+    "told": (("WallLeft", "WallRight"), SHORT, 25),
+}
+COLUMNS = ("seed", "success", "touched", "side", "frames")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training. draw: a name of TAUS, None for pi0's. demonstrations: None for all."""
+
+    method: str
+    seed: int = 0
+    draw: str | None = None
+    demonstrations: int | None = None
+
+    @property
+    def name(self) -> str:
+        parts = [self.method, self.draw and f"tau {self.draw}"]
+        parts.append(self.demonstrations and f"{self.demonstrations} demonstrations")
+        return ", ".join([p for p in parts if p] + [f"seed {self.seed}"])
+
+    @property
+    def folder(self) -> Path:
+        return cache_folder() / "study" / "08" / f"{STEPS} steps" / self.name.replace(" ", "_")
+
+    @property
+    def euler(self) -> tuple[int, ...]:
+        return EULER if METHODS[self.method] in (Pi0, OctoFlow) else (10,)
+
+
+class Some:
+    """Evenly spaced episodes of a data set: all that `train.fit` asks for."""
+
+    def __init__(self, whole, count: int):
+        wanted = torch.tensor(whole.episodes)[:: len(whole.episodes) // count][:count]
+        self.kept = torch.isin(whole.episode_index, wanted).nonzero().flatten()
+        self.whole, self.stats, self.about = whole, whole.stats, whole.about
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def batch(self, indices):
+        return self.whole.batch(self.kept[indices])
+
+
+class EndAtTouch(gymnasium.Wrapper):
+    """Ends a trial where the wall is touched: it is a failure from then on."""
+
+    def step(self, action):
+        seen, reward, terminated, truncated, info = self.env.step(action)
+        return seen, reward, terminated or info["touched"], truncated, info
+
+
+def chunks(split: str):
+    """The wall's demonstrations, every tenth held out."""
+    folder = recipes.demonstrations(recipes.WALL)
+    options = dict(test_every=TEST_EVERY, prompt_length=None, image_size=64)
+    return data.load(folder, SIZE.horizon, split=split, **options)
+
+
+def fitted(run: Run, rate: float, steps: int, demonstrations) -> tuple[torch.nn.Module, list]:
+    """A model, trained, and its losses."""
+    torch.manual_seed(run.seed)
+    model = METHODS[run.method](SIZE)
+    recipe = train.Recipe(
+        steps=steps,
+        batch_size=32,
+        learning_rate=rate,
+        final_learning_rate=rate / 20,
+        warmup=50,
+        ema=0.99,
+        seed=run.seed,
+    )
+    some = Some(demonstrations, run.demonstrations) if run.demonstrations else demonstrations
+    trained = tau.TrainedOn(model, TAUS[run.draw]) if run.draw else model
+    losses = train.fit(trained, some, recipe=recipe, progress=False)
+    model.stats, model.about = demonstrations.stats, demonstrations.about()
+    return model.eval(), losses
+
+
+def energy(model, held_out, steps: int, every: int = 6) -> list[float]:
+    """The mean energy score of every held-out episode's chunks."""
+    indices = torch.arange(len(held_out))[::every]
+    found = evaluate.open_loop(model, held_out, indices, samples=SAMPLES, steps=steps)
+    scores = found.energy()
+    return [round(scores[found.episode == e].nanmean().item(), 4) for e in held_out.episodes]
+
+
+def trials(model, scene: str, steps: int = 10) -> list[list[int]]:
+    """[[seed, success, touched, side, frames], …], on the same seeds for every model."""
+    tasks, runway, count = SCENES[scene]
+    policy, found = Policy(model, execute=EXECUTE, steps=steps), []
+    for task in tasks:
+        options = dict(runway=runway, image_size=64, pictures=False, disable_env_checker=True)
+        env = EndAtTouch(gymnasium.make(f"minipi0/{task}-v0", **options))
+        runs = [rollout(env, policy, FIRST_SEED + i) for i in range(count)]
+        env.close()
+        found += [[int(getattr(run, column)) for column in COLUMNS] for run in runs]
+    return found
+
+
+def milliseconds(model) -> dict[str, float]:
+    """CPU time of one chunk, one thread, the fastest of 15: of all of it, and of its parts.
+
+    pass: everything that runs once. step: what runs again and again, where something does.
+    """
+    seen = chunks("test").batch(torch.zeros(1, dtype=torch.long))[0]
+    noise = torch.zeros(1, SIZE.horizon, SIZE.action_dim)
+
+    def fastest(function) -> float:
+        times = []
+        for _ in range(15):
+            began = time.process_time()
+            function()
+            times.append(1000 * (time.process_time() - began))
+        return min(times)
+
+    with torch.no_grad():
+        whole = fastest(lambda: model.sample_actions(seen, noise=noise, steps=10))
+        found = {"chunk": whole}
+        if isinstance(model, Octo):
+            found["pass"] = fastest(lambda: model.readout(seen))
+            steps = 10 if isinstance(model, OctoFlow) else 20
+            found["step"] = (whole - found["pass"]) / steps
+        elif isinstance(model, Pi0) and not isinstance(model, Regression):
+            found["pass"] = fastest(lambda: model.encode(seen))
+            found["step"] = (whole - found["pass"]) / (2 if isinstance(model, TwoStep) else 10)
+    return {name: round(value, 2) for name, value in found.items()}
+
+
+# ---- the pieces --------------------------------------------------------------------------------
+
+
+def search(method: str, rate: float) -> dict:
+    """The held-out score of a short training."""
+    demonstrations = chunks("train")
+    model, _ = fitted(Run(method), rate, SEARCH, demonstrations)
+    return {"energy": energy(model, chunks("test"), 10)}
+
+
+def best_rate(method: str) -> float:
+    """The learning rate whose short training scores better."""
+    found = load()
+    scores = {rate: found[f"search: {method}, {rate:g}"]["energy"] for rate in RATES}
+    return min(RATES, key=lambda rate: sum(scores[rate]))
+
+
+def training(run: Run) -> dict:
+    """Train, keep the weights, score held-out chunks, take the time."""
+    rate, began = best_rate(run.method), time.process_time()
+    model, losses = fitted(run, rate, STEPS, chunks("train"))
+    seconds = round(time.process_time() - began)
+    model.save_pretrained(run.folder)
+    held_out = chunks("test")
+    ends = range(100, len(losses) + 1, 100)
+    return {
+        "learning rate": rate,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seconds": seconds,
+        "loss": [round(sum(losses[end - 100 : end]) / 100, 4) for end in ends],
+        "energy": {steps: energy(model, held_out, steps) for steps in run.euler},
+        "milliseconds": milliseconds(model),
+    }
+
+
+def trained(run: Run) -> torch.nn.Module:
+    """The weights that `training` kept."""
+    return METHODS[run.method].from_pretrained(run.folder)
+
+
+def with_noise(run: Run) -> GaussianRegression:
+    """A trained regression and the noise of its residuals on demonstrations it was trained on."""
+    regression, demonstrations = trained(run), chunks("train")
+    found = residuals(regression, demonstrations, evaluate.spread(demonstrations, 3000))
+    return GaussianRegression(regression, found)
+
+
+def noisy(run: Run) -> dict:
+    """What a training of its own would have: the regression's Gaussian needs none."""
+    model = with_noise(run)
+    found = {"energy": {10: energy(model, chunks("test"), 10)}}
+    return found | {"milliseconds": milliseconds(model)}
+
+
+def pieces() -> dict:
+    """Every piece by its name, the most wanted first: functions without arguments."""
+    found = {
+        f"search: {method}, {rate:g}": lambda m=method, r=rate: search(m, r)
+        for method in METHODS
+        for rate in RATES
+    }
+
+    def add(run: Run, scene: str = "short", steps: int = 10) -> None:
+        found.setdefault(run.name, lambda: training(run))
+        name = f"{run.name}: {scene}" + (f", {steps} steps" if run.euler != (10,) else "")
+        found[name] = lambda: {"trials": trials(trained(run), scene, steps)}
+
+    def add_noisy(seed: int, scene: str = "short") -> None:
+        run, name = Run("L2 regression", seed), f"L2 regression + noise, seed {seed}"
+        found.setdefault(name, lambda: noisy(run))
+        found[f"{name}: {scene}"] = lambda: {"trials": trials(with_noise(run), scene)}
+
+    def all_methods(seed: int) -> None:
+        for method in METHODS:
+            add(Run(method, seed))
+        add(Run("pi0's expert", seed), steps=1)
+        add_noisy(seed)
+
+    all_methods(0)
+    for draw in TAUS:
+        for steps in (10, 1):
+            add(Run("pi0's expert", draw=draw), steps=steps)
+    for method in METHODS:
+        add(Run(method), "told")
+    for count in (15, 60):
+        for steps in (10, 1):
+            add(Run("pi0's expert", demonstrations=count), steps=steps)
+    for method in METHODS:
+        add(Run(method), "long")
+    add_noisy(0, "told")
+    add_noisy(0, "long")
+    for draw in (None, *TAUS):
+        add(Run("pi0's expert", draw=draw), "told", steps=1)
+    for count in (15, 60):
+        add(Run("L2 regression", demonstrations=count), "told")
+        add(Run("pi0's expert", demonstrations=count), "told")
+    for steps in (2, 5, 20):
+        add(Run("pi0's expert"), steps=steps)
+    for seed in (1, 2):
+        all_methods(seed)
+        for draw in TAUS:
+            add(Run("pi0's expert", seed, draw))
+    return found
+
+
+def load() -> dict[str, dict]:
+    """What is measured, by the piece's name."""
+    return json.loads(RESULTS.read_text())["pieces"] if RESULTS.exists() else {}
+
+
+def keep(name: str, found: dict) -> None:
+    """A line for every piece, in the order of `pieces`."""
+    everything = load() | {name: found}
+    order = {n: i for i, n in enumerate(pieces())}
+    names = sorted(everything, key=lambda n: order.get(n, math.inf))
+    lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(everything[n])}" for n in names)
+    head = {"command": "python notebooks/measure_08.py", "columns": COLUMNS}
+    head |= {"steps": STEPS, "search steps": SEARCH, "rates": RATES}
+    text = json.dumps(head)[:-1] + ', "pieces": {\n' + lines + "\n}}\n"
+    RESULTS.parent.mkdir(exist_ok=True)
+    write_atomically(RESULTS, lambda path: path.write_text(text))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("words", nargs="*", help="parts of the pieces' names; without, all")
+    words = parser.parse_args().words
+    torch.set_num_threads(1)
+    for name, piece in pieces().items():
+        if name in load() or (words and not any(word in name for word in words)):
+            continue
+        began, cpu = time.time(), time.process_time()
+        found = piece()
+        keep(name, found)
+        took = f"{time.time() - began:.0f} s, {time.process_time() - cpu:.0f} of CPU"
+        said = {k: v for k, v in found.items() if k not in ("trials", "energy")}
+        if "trials" in found:
+            rows = found["trials"]
+            said["success"] = f"{sum(row[1] for row in rows)}/{len(rows)}"
+        if "energy" in found:
+            scores = found["energy"] if isinstance(found["energy"], dict) else {10: found["energy"]}
+            said["energy"] = {k: round(sum(v) / len(v), 4) for k, v in scores.items()}
+        print(f"{name} ({took}): {said}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
