@@ -35,7 +35,7 @@ from minipi0.data.sources import cache_folder
 from minipi0.pi0 import Pi0
 from minipi0.robot import recipes
 from minipi0.robot.policy import Policy
-from minipi0.robot.rollout import rollout
+from minipi0.robot.rollout import Trial, rollout
 from minipi0.robot.wall import EXECUTE, LONG, SHORT
 
 RESULTS = Path(__file__).parent / "results" / "08_rivals.json"
@@ -58,6 +58,7 @@ METHODS = {
     "two-step policy": TwoStep,
     "L1 regression": L1Regression,
 }
+NOISY = "L2 regression + noise"  # no training of its own
 TAUS = {
     "uniform": toys.uniform_tau,
     "Beta, a = 6": tau.beta,
@@ -91,6 +92,10 @@ class Run:
     @property
     def folder(self) -> Path:
         return cache_folder() / "study" / "08" / f"{STEPS} steps" / self.name.replace(" ", "_")
+
+    def named(self, scene: str, steps: int = 10) -> str:
+        """The name of its trials."""
+        return f"{self.name}: {scene}" + (f", {steps} steps" if self.euler != (10,) else "")
 
     @property
     def euler(self) -> tuple[int, ...]:
@@ -253,19 +258,17 @@ def noisy(run: Run) -> dict:
 
 def pieces() -> dict:
     """Every piece by its name, the most wanted first: functions without arguments."""
-    found = {
-        f"search: {method}, {rate:g}": lambda m=method, r=rate: search(m, r)
-        for method in METHODS
-        for rate in RATES
-    }
+    found = {}
 
     def add(run: Run, scene: str = "short", steps: int = 10) -> None:
+        for rate in RATES:  # before the first training of a method
+            name = f"search: {run.method}, {rate:g}"
+            found.setdefault(name, lambda rate=rate: search(run.method, rate))
         found.setdefault(run.name, lambda: training(run))
-        name = f"{run.name}: {scene}" + (f", {steps} steps" if run.euler != (10,) else "")
-        found[name] = lambda: {"trials": trials(trained(run), scene, steps)}
+        found[run.named(scene, steps)] = lambda: {"trials": trials(trained(run), scene, steps)}
 
     def add_noisy(seed: int, scene: str = "short") -> None:
-        run, name = Run("L2 regression", seed), f"L2 regression + noise, seed {seed}"
+        run, name = Run("L2 regression", seed), f"{NOISY}, seed {seed}"
         found.setdefault(name, lambda: noisy(run))
         found[f"{name}: {scene}"] = lambda: {"trials": trials(with_noise(run), scene)}
 
@@ -300,6 +303,28 @@ def pieces() -> dict:
         for draw in TAUS:
             add(Run("pi0's expert", seed, draw))
     return found
+
+
+def outcomes(run: Run, scene: str = "short", steps: int = 10) -> list[Trial] | None:
+    """The trials of a training, None where they are not measured."""
+    return _trials(load().get(run.named(scene, steps)))
+
+
+def noisy_outcomes(seed: int = 0, scene: str = "short") -> list[Trial] | None:
+    """The same of the regression with Gaussian noise."""
+    return _trials(load().get(f"{NOISY}, seed {seed}: {scene}"))
+
+
+def _trials(piece: dict | None) -> list[Trial] | None:
+    """A told scene has the left task first, then the right one, on the same seeds."""
+    if piece is None:
+        return None
+    rows = piece["trials"]
+    half = len(rows) // 2 if len({row[0] for row in rows}) < len(rows) else len(rows)
+    return [
+        Trial("first" if i < half else "second", seed, bool(success), bool(touched), side, frames)
+        for i, (seed, success, touched, side, frames) in enumerate(rows)
+    ]
 
 
 def load() -> dict[str, dict]:

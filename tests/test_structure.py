@@ -48,12 +48,13 @@ INSIDE = {  # the order of a room's files: each may import those before it
     "data": "sources lerobot writer frames mixture chunks problems report neighbours",
     "checkpoint": "files adapters layouts sizes lerobot statistics about places store run",
     "toys": "targets network",
-    "baselines": "regression giant_decoder insulated diffusion octo two_step tau",
+    "baselines": "regression giant_decoder insulated diffusion head octo two_step tau",
     "train": "augment tuning memory team loop command",
     "robot": "simulator tasks wall touch two_ways demonstrate recipes questions pretrain "
     "teleoperate chunking ahead inputs policy rollout trials watch live scenes server client",
     "plots": "style shared flow_field straight_lines velocity_targets why_tau one_vs_ten_steps "
-    "two_experts real_robot_data real_robot how_many_trials real_pi0 meet_the_robot your_robot",
+    "two_experts real_robot_data real_robot how_many_trials real_pi0 meet_the_robot your_robot "
+    "octo_and_rivals",
     "widgets": "targets base straight_line flow_field euler_steps fallback episode_player "
     "trial_planner recordings robot_player robot_fallback teleoperator",
 }

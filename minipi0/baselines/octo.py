@@ -11,56 +11,17 @@ told the readout's output. Sizes of the head as released, its width as the actio
 Axes: B batch, H action horizon, D action dims, W the action expert's width.
 """
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minipi0 import flow
 from minipi0.baselines import diffusion
+from minipi0.baselines.head import STEPS, Head
 from minipi0.config import Pi0Config
 from minipi0.observation import Observation
 from minipi0.pi0 import Pi0
 
-STEPS = 20  # of noise
 LIMIT = 5.0  # actions beyond are cut off, in training and in every step
-TIME = 32  # numbers that tell the head how noisy the chunk is
-BLOCKS = 3
-
-
-class Block(nn.Module):
-    """x + MLP(norm(x)), four times as wide inside."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.narrow(F.silu(self.wide(self.norm(x))))
-
-
-class Head(nn.Module):
-    """The small network. width: inside, and of the readout. entries: H * D."""
-
-    def __init__(self, width: int, entries: int):
-        super().__init__()
-        self.frequencies = nn.Parameter(0.2 * torch.randn(TIME // 2))
-        self.time = nn.Sequential(nn.Linear(TIME, 2 * TIME), nn.SiLU(), nn.Linear(2 * TIME, TIME))
-        self.enter = nn.Linear(TIME + width + entries, width)
-        self.blocks = nn.Sequential(*(Block(width) for _ in range(BLOCKS)))
-        self.leave = nn.Linear(width, entries)
-
-    def forward(self, readout: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
-        """What is to be predicted of the chunk, [B, H, D].
-
-        readout: [B, W]; noisy: [B, H, D]; time: [B], from 0, hardly any noise, to STEPS.
-        """
-        phase = 2 * math.pi * time.to(readout)[:, None] * self.frequencies  # (B, TIME / 2)
-        time = self.time(torch.cat([phase.cos(), phase.sin()], dim=-1))
-        x = self.enter(torch.cat([time, readout, noisy.to(readout).flatten(1)], dim=-1))
-        return self.leave(F.silu(self.blocks(x))).view_as(noisy)
 
 
 class Octo(Pi0):

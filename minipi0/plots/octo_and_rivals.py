@@ -1,0 +1,168 @@
+"""Notebook 08's pictures: two ways to put noise into a policy, one family, what was measured."""
+
+import numpy as np
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.ticker import NullFormatter, PercentFormatter
+
+from minipi0.intervals import success_interval
+from minipi0.plots import style
+
+COLOURS = {
+    "pi0's expert": style.FLOW,
+    "Octo's diffusion head": style.DATA,
+    "flow head on the readout": style.PATH,
+    "two-step policy": style.ONE_STEP,
+    "L2 regression": style.REGRESSION,
+    "L1 regression": "#8c3a00",
+    "L2 regression + noise": style.GAUSSIAN,
+}
+
+
+def two_designs(octo: dict, pi0: dict, head_steps: int = 20, expert_steps: int = 10):
+    """Who sees whom in the transformer, and what runs how often.
+
+    octo, pi0: {"pass": milliseconds of what runs once, "step": of what runs again and again}.
+    Returns the figure.
+    """
+    fig, axes = style.figure(2, 2, size=(5.6, 1.9), height_ratios=[1.15, 1])
+    suffixes = {
+        "Octo": [("state", style.STATE, 1), ("readout", style.ACTION, 1)],
+        "π0": [("state", style.STATE, 1), ("noisy actions", style.ACTION, 6)],
+    }
+    for ax, (name, suffix) in zip(axes[0], suffixes.items(), strict=True):
+        x = 0.0
+        for label, colour, count in [("images", style.IMAGE, 5), ("words", style.TEXT, 4), *suffix]:
+            for i in range(count):
+                ax.add_patch(Rectangle((x + i + 0.08, 0), 0.84, 0.84, color=colour, lw=0))
+            high = 1.55 if label == "state" else 1.0
+            ax.text(x + count / 2, high, label, ha="center", va="bottom", fontsize=9)
+            x += count + (0.6 if label in ("words", "state") else 0)
+        if name == "Octo":
+            ax.add_patch(Rectangle((14.2, -0.2), 2.6, 1.25, facecolor="none", edgecolor="0.3"))
+            ax.text(15.5, 0.42, "head", ha="center", va="center")
+            ax.text(15.5, 1.2, "noisy chunk in and out", ha="center", va="bottom", fontsize=9)
+            _arrow(ax, (11.1, 0.42), (14.1, 0.42))
+            _arrow(ax, (16.2, -0.25), (14.8, -0.25), curve=-0.9)
+            ax.text(15.5, -1.15, f"{head_steps} times", ha="center", va="top", fontsize=9)
+        else:
+            _arrow(ax, (x - 0.4, -0.15), (x - 5.6, -0.15), curve=-0.25)
+            ax.text(x - 3, -1.15, f"{expert_steps} times", ha="center", va="top", fontsize=9)
+        ax.set(xlim=(-0.3, 18), ylim=(-1.9, 2.3), title=name)
+        ax.axis("off")
+    longest = max(
+        octo["pass"] + head_steps * octo["step"], pi0["pass"] + expert_steps * pi0["step"]
+    )
+    for ax, cost, steps, colour in (
+        (axes[1, 0], octo, head_steps, style.DATA),
+        (axes[1, 1], pi0, expert_steps, style.FLOW),
+    ):
+        ax.barh(0, cost["pass"], color="0.75", edgecolor="white")
+        starts = cost["pass"] + cost["step"] * np.arange(steps)
+        ax.barh([0] * steps, [cost["step"]] * steps, left=starts, color=colour, edgecolor="white")
+        end = cost["pass"] + steps * cost["step"]
+        ax.annotate(f"{end:.1f} ms", (end, 0), (4, 0), textcoords="offset points", va="center")
+        ax.set(xlim=(0, 1.25 * longest), ylim=(-0.9, 0.9), yticks=[])
+        ax.set(xlabel="ms of CPU for one chunk (grey: what runs once)")
+        ax.spines["left"].set_visible(False)
+    return fig
+
+
+def family(taus, clocks: dict, densities: dict):
+    """Where a schedule's steps stand on flow matching's line, and which tau is trained how often.
+
+    taus: [T]. clocks: {name: tau of every step}. densities: {name: [T]}. Returns the figure.
+    """
+    fig, (left, right) = style.figure(1, 2, size=(4.9, 3.2))
+    left.semilogy(taus, (taus / (1 - taus)) ** 2, color="0.6", lw=1)
+    looks = ((style.DATA, "o"), (style.FLOW, "s"))
+    for row, ((name, at), (colour, marker)) in enumerate(zip(clocks.items(), looks, strict=False)):
+        at = np.asarray(at)
+        inside = at > taus[0]
+        ratio = (at[inside] / (1 - at[inside])) ** 2
+        left.semilogy(at[inside], ratio, marker, color=colour, ms=5, label=name)
+        left.plot(at, [2e-6 * 4**row] * len(at), "|", color=colour, ms=9)
+    left.set(xlabel=r"$\tau$", title="signal to noise, $(\\tau / (1-\\tau))^2$", ylim=(1e-6, 1e6))
+    left.legend(fontsize=9, loc="upper left")
+    looks = (style.FLOW, style.PATH, style.ONE_STEP, style.DATA)
+    for (name, density), colour in zip(densities.items(), looks, strict=False):
+        right.plot(taus, density, color=colour, lw=2, label=name)
+    right.set(xlabel=r"$\tau$", title="how often it is trained", ylim=(0, None), xlim=(0, 1))
+    right.legend(fontsize=9)
+    return fig
+
+
+def success(panels: dict):
+    """A panel per scene: every method's success, all its seeds together, with Wilson's interval.
+
+    panels: {title: {method: [(successes, trials) per training seed]}}. Small dots are the seeds.
+    Returns the figure.
+    """
+    names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
+    fig, axes = style.figure(
+        1, len(panels), size=(3.6, 0.42 * len(names) + 1.0), squeeze=False, sharey=True
+    )
+    for ax, (title, rows) in zip(axes[0], panels.items(), strict=True):
+        for name, counts in rows.items():
+            y, colour = names.index(name), COLOURS.get(name, style.DATA)
+            rate, low, high = success_interval(*np.sum(counts, axis=0).tolist())
+            ax.hlines(y, low, high, color=colour, lw=4, alpha=0.5)
+            ax.plot(rate, y, "o", color=colour, ms=8)
+            if len(counts) > 1:
+                ax.plot([k / n for k, n in counts], [y + 0.28] * len(counts), ".", color=colour)
+        ax.set(title=title, xlim=(-0.03, 1.03), xlabel="success")
+        ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return fig
+
+
+def against_cost(points: dict):
+    """Success and energy score over the cost of a chunk.
+
+    points: {method: (milliseconds, (successes, trials), energy score)}. Returns the figure.
+    """
+    fig, (left, right) = style.figure(1, 2, size=(4.9, 3.4))
+    for name, (cost, counts, score) in points.items():
+        colour = COLOURS.get(name, style.DATA)
+        rate, low, high = success_interval(*counts)
+        left.errorbar(cost, rate, [[rate - low], [high - rate]], fmt="o", color=colour, ms=8)
+        right.plot(cost, score, "o", color=colour, ms=8, label=name)
+    for ax in (left, right):
+        ax.set(xscale="log", xlabel="ms of CPU for one chunk")
+        ticks = [t for t in (1, 2, 3, 5, 7, 10, 15, 20, 30) if ax.get_xlim()[0] < t]
+        ticks = [t for t in ticks if t < ax.get_xlim()[1]]
+        ax.set_xticks(ticks, [f"{t}" for t in ticks])
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    left.set(ylim=(-0.03, 1.03), title="success, short runway")
+    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    right.set(title="energy score of held-out chunks (low is good)")
+    fig.legend(loc="outside lower center", ncols=4, fontsize=9)
+    return fig
+
+
+def over_steps(panels: dict):
+    """Held-out energy scores over Euler steps.
+
+    panels: {title: {name: {steps: [a score per held-out episode]}}}; the band is the standard error
+        of the difference to the curve's lowest point, episode by episode.
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(4.9, 3.3), squeeze=False)
+    looks = (style.FLOW, style.PATH, style.ONE_STEP, style.DATA)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for (name, curve), colour in zip(curves.items(), looks, strict=False):
+            steps, scores = list(curve), np.array(list(curve.values()))  # (steps, episodes)
+            means = scores.mean(1)
+            error = (scores - scores[means.argmin()]).std(1) / scores.shape[1] ** 0.5
+            ax.plot(steps, means, "o-", color=colour, label=name)
+            ax.fill_between(steps, means - error, means + error, color=colour, alpha=0.2, lw=0)
+        ax.set(xscale="log", title=title, xlabel="Euler steps")
+        ax.set_xticks(steps, [f"{s}" for s in steps])
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.legend(fontsize=9)
+    axes[0, 0].set_ylabel("energy score of held-out chunks")
+    return fig
+
+
+def _arrow(ax, start, end, curve: float = 0.0) -> None:
+    look = dict(arrowstyle="-|>", mutation_scale=12, color="0.3", lw=1.2, clip_on=False)
+    ax.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={curve}", **look))
