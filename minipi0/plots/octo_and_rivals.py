@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from minipi0.intervals import success_interval
 from minipi0.plots import style
@@ -34,14 +34,13 @@ def two_designs(octo: dict, pi0: dict, head_steps: int = 20, expert_steps: int =
         for label, colour, count in [("images", style.IMAGE, 5), ("words", style.TEXT, 4), *suffix]:
             for i in range(count):
                 ax.add_patch(Rectangle((x + i + 0.08, 0), 0.84, 0.84, color=colour, lw=0))
-            high = 1.55 if label == "state" else 1.0
-            ax.text(x + count / 2, high, label, ha="center", va="bottom", fontsize=9)
-            x += count + (0.6 if label in ("words", "state") else 0)
+            ax.text(x + count / 2, 1.0, label, ha="center", va="bottom", fontsize=9)
+            x += count + {"words": 0.6, "state": 0.9}.get(label, 0)
         if name == "Octo":
             ax.add_patch(Rectangle((14.2, -0.2), 2.6, 1.25, facecolor="none", edgecolor="0.3"))
             ax.text(15.5, 0.42, "head", ha="center", va="center")
             ax.text(15.5, 1.2, "noisy chunk in and out", ha="center", va="bottom", fontsize=9)
-            _arrow(ax, (11.1, 0.42), (14.1, 0.42))
+            _arrow(ax, (11.5, 0.42), (14.1, 0.42))
             _arrow(ax, (16.2, -0.25), (14.8, -0.25), curve=-0.9)
             ax.text(15.5, -1.15, f"{head_steps} times", ha="center", va="top", fontsize=9)
         else:
@@ -131,7 +130,7 @@ def against_cost(points: dict):
         ticks = [t for t in (1, 2, 3, 5, 7, 10, 15, 20, 30) if ax.get_xlim()[0] < t]
         ticks = [t for t in ticks if t < ax.get_xlim()[1]]
         ax.set_xticks(ticks, [f"{t}" for t in ticks])
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.minorticks_off()
     left.set(ylim=(-0.03, 1.03), title="success, short runway")
     left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     right.set(title="energy score of held-out chunks (low is good)")
@@ -157,7 +156,7 @@ def over_steps(panels: dict):
             ax.fill_between(steps, means - error, means + error, color=colour, alpha=0.2, lw=0)
         ax.set(xscale="log", title=title, xlabel="Euler steps")
         ax.set_xticks(steps, [f"{s}" for s in steps])
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.minorticks_off()
         ax.legend(fontsize=9)
     axes[0, 0].set_ylabel("energy score of held-out chunks")
     return fig
