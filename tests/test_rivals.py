@@ -191,6 +191,17 @@ def test_the_exact_noise_is_the_exact_velocity():
         assert diffusion.signal_to_noise(at) == pytest.approx((alpha_bar / (1 - alpha_bar)).item())
 
 
+def test_an_estimate_within_the_limit_is_left_alone():
+    ring, bar = toys.ring(), diffusion.cosine_schedule(20)[-2]
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = ring.noise(x, bar)
+    torch.testing.assert_close(diffusion.noise_within(x, noise, bar, 5.0), noise)
+    off = diffusion.noise_within(x, noise + 1.0, bar, 5.0)  # an estimate of about -13
+    a, s = diffusion.amplitudes(bar)
+    action = (x - s * off) / a
+    assert action.min() == pytest.approx(-5.0) and (action <= 5.0 + 1e-9).all()
+
+
 def test_ddim_is_euler_in_flows_clock():
     ring = toys.ring()
     bars = [*diffusion.cosine_schedule(20).flip(0), torch.tensor(1.0, dtype=torch.float64)]

@@ -70,6 +70,17 @@ def noise_from_velocity(velocity: Tensor, point: Tensor, tau: Number) -> Tensor:
     return point - tau * velocity
 
 
+def noise_within(x: Tensor, noise: Tensor, alpha_bar: Number, limit: float) -> Tensor:
+    """The noise at x that goes with the estimated action, once that is cut to +-limit.
+
+    Near pure noise the estimate is the noise's error, divided by a small a: cutting it off is what
+    many samplers do (diffusers calls it clip_sample).
+    """
+    a, s = amplitudes(alpha_bar)
+    action = ((x - s * noise) / a).clamp(-limit, limit)
+    return ((x - a * action) / s).to(x.dtype)
+
+
 def ddim_step(x: Tensor, noise: Tensor, alpha_bar: Number, next_alpha_bar: Number) -> Tensor:
     """One deterministic step to less noise (arXiv 2010.02502), given the predicted noise at x."""
     (a, s), (next_a, next_s) = amplitudes(alpha_bar), amplitudes(next_alpha_bar)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 STEPS = 20  # of noise
 TIME = 32  # numbers that tell the head how noisy the chunk is
-BLOCKS = 3
+BLOCKS, WIDTH = 3, 256
 
 
 class Block(nn.Module):
@@ -28,15 +28,15 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """The small network. width: inside, and of the readout. entries: H * D."""
+    """The small network. readout: its numbers, W. entries: the chunk's, H * D."""
 
-    def __init__(self, width: int, entries: int):
+    def __init__(self, readout: int, entries: int):
         super().__init__()
         self.frequencies = nn.Parameter(0.2 * torch.randn(TIME // 2))
         self.time = nn.Sequential(nn.Linear(TIME, 2 * TIME), nn.SiLU(), nn.Linear(2 * TIME, TIME))
-        self.enter = nn.Linear(TIME + width + entries, width)
-        self.blocks = nn.Sequential(*(Block(width) for _ in range(BLOCKS)))
-        self.leave = nn.Linear(width, entries)
+        self.enter = nn.Linear(TIME + readout + entries, WIDTH)
+        self.blocks = nn.Sequential(*(Block(WIDTH) for _ in range(BLOCKS)))
+        self.leave = nn.Linear(WIDTH, entries)
 
     def forward(self, readout: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
         """What is to be predicted of the chunk, [B, H, D].

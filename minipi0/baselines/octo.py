@@ -6,7 +6,7 @@ Tokens, in this order:   [ camera 1 … camera C | instruction ]   [ state | rea
 pi0 puts the noisy actions into the transformer, which so runs once for every step. Octo puts one
 learned token there, the readout, which gathers what matters and attends to no action. The
 transformer runs once. A small network, the head, then turns noise into the whole flattened chunk,
-told the readout's output. Sizes of the head as released, its width as the action expert's.
+told the readout's output. The head has the released one's sizes; the rest is as large as pi0.
 
 Axes: B batch, H action horizon, D action dims, W the action expert's width.
 """
@@ -27,8 +27,11 @@ LIMIT = 5.0  # actions beyond are cut off, in training and in every step
 class Octo(Pi0):
     """One readout, and a head that predicts the noise: DDPM with a cosine schedule, 20 steps.
 
-    Arguments of its methods are `Pi0`'s.
+    Arguments of its methods are `Pi0`'s. cut_estimate: when sampling, cut the action that every
+    step estimates to +-LIMIT. The released code cuts only where the step ends: False.
     """
+
+    cut_estimate = False
 
     def __init__(self, config: Pi0Config):
         super().__init__(config)
@@ -71,6 +74,8 @@ class Octo(Pi0):
         bars = [1.0, *diffusion.cosine_schedule(STEPS).tolist()]
         for step in reversed(range(STEPS)):
             predicted = self.head(readout, x, torch.full((len(x),), step))
+            if self.cut_estimate:
+                predicted = diffusion.noise_within(x, predicted, bars[step + 1], LIMIT)
             fresh = later[step] * (step > 0)  # none in the last step
             x = diffusion.ddpm_step(x, predicted, bars[step + 1], bars[step], fresh)
             x = x.clamp(-LIMIT, LIMIT)

@@ -10,6 +10,7 @@ from minipi0.plots import style
 COLOURS = {
     "pi0's expert": style.FLOW,
     "Octo's diffusion head": style.DATA,
+    "Octo's head, estimate cut": "#003f66",
     "flow head on the readout": style.PATH,
     "two-step policy": style.ONE_STEP,
     "L2 regression": style.REGRESSION,
@@ -87,6 +88,22 @@ def family(taus, clocks: dict, densities: dict):
         right.plot(taus, density, color=colour, lw=2, label=name)
     right.set(xlabel=r"$\tau$", title="how often it is trained", ylim=(0, None), xlim=(0, 1))
     right.legend(fontsize=9)
+    return fig
+
+
+def noise_errors(taus, errors):
+    """What a trained head's error of the noise would be as an error of the velocity.
+
+    taus, errors: [20], of every noise level. Returns the figure.
+    """
+    fig, ax = style.figure(size=(5.6, 3.2))
+    taus, errors = np.asarray(taus), np.asarray(errors)
+    ax.loglog(taus, errors, "o-", color=style.DATA, label="of the noise, as predicted")
+    ax.loglog(taus, errors / taus, "s-", color=style.REGRESSION, label="of the velocity, from it")
+    ax.set(xlabel=r"$\tau$", title="error on held-out chunks (root mean square)")
+    ax.set_xticks(ticks := [0.003, 0.01, 0.03, 0.1, 0.3, 0.9], [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.legend(fontsize=9)
     return fig
 
 
