@@ -313,6 +313,8 @@ def pieces() -> dict:
     all_methods(0)
     for method in METHODS:
         add(Run(method), "told")
+    for method in ("L1 regression", "two-step policy", "pi0's expert", "flow head on the readout"):
+        add(Run(method, 1))
     for draw in TAUS:
         for steps in (10, 1):
             add(Run("pi0's expert", draw=draw), steps=steps)
