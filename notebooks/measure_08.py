@@ -177,33 +177,32 @@ def trials(model, scene: str, steps: int = 10) -> list[list[int]]:
     return found
 
 
-def milliseconds(model) -> dict[str, float]:
-    """CPU time of one chunk, one thread, the fastest of 15: of all of it, and of its parts.
+def milliseconds(models: dict, seen, rounds: int = 15) -> dict[str, dict[str, float]]:
+    """CPU time of one chunk, the fastest of some rounds, in which the models take turns.
 
-    pass: everything that runs once. step: what runs again and again, where something does.
+    models: by name. seen: one observation. Returns {name: {"chunk": all of it, "pass": what runs
+    once, "step": what runs again and again, "steps": how often}}; without steps, pass is chunk.
     """
-    seen = chunks("test").batch(torch.zeros(1, dtype=torch.long))[0]
     noise = torch.zeros(1, SIZE.horizon, SIZE.action_dim)
-
-    def fastest(function) -> float:
-        times = []
-        for _ in range(15):
-            began = time.process_time()
-            function()
-            times.append(1000 * (time.process_time() - began))
-        return min(times)
-
-    with torch.no_grad():
-        whole = fastest(lambda: model.sample_actions(seen, noise=noise, steps=10))
-        found = {"chunk": whole}
-        if isinstance(model, Octo):
-            found["pass"] = fastest(lambda: model.readout(seen))
-            steps = 10 if isinstance(model, OctoFlow) else 20
-            found["step"] = (whole - found["pass"]) / steps
-        elif isinstance(model, Pi0) and not isinstance(model, Regression):
-            found["pass"] = fastest(lambda: model.encode(seen))
-            found["step"] = (whole - found["pass"]) / (2 if isinstance(model, TwoStep) else 10)
-    return {name: round(value, 2) for name, value in found.items()}
+    times = {name: {"chunk": math.inf, "pass": math.inf} for name in models}
+    for _ in range(rounds):
+        for name, model in models.items():
+            parts = {"chunk": lambda m=model: m.sample_actions(seen, noise=noise, steps=10)}
+            if isinstance(model, Octo):
+                parts["pass"] = lambda m=model: m.readout(seen)
+            elif type(model) in (Pi0, TwoStep):
+                parts["pass"] = lambda m=model: m.encode(seen)
+            for part, function in parts.items():
+                began = time.process_time()
+                with torch.no_grad():
+                    function()
+                times[name][part] = min(times[name][part], 1000 * (time.process_time() - began))
+    steps = {Pi0: 10, TwoStep: 2, Octo: STEPS_OF_NOISE, OctoFlow: 10}
+    for name, found in times.items():
+        found["pass"] = min(found["pass"], found["chunk"])
+        found["steps"] = steps.get(type(models[name]), 0)
+        found["step"] = (found["chunk"] - found["pass"]) / max(found["steps"], 1)
+    return times
 
 
 def noise_errors(model: Octo, held_out) -> list[float]:
@@ -241,7 +240,7 @@ def best_rate(method: str) -> float:
 
 
 def training(run: Run) -> dict:
-    """Train, keep the weights, score held-out chunks, take the time."""
+    """Train, keep the weights, score held-out chunks."""
     rate, began = best_rate(run.method), time.process_time()
     model, losses = fitted(run, rate, STEPS, chunks("train"))
     seconds = round(time.process_time() - began)
@@ -255,7 +254,6 @@ def training(run: Run) -> dict:
         "seconds": seconds,
         "loss": [round(sum(losses[end - 100 : end]) / 100, 4) for end in ends],
         "energy": {steps: energy(model, held_out, steps) for steps in run.euler},
-        "milliseconds": milliseconds(model),
     }
 
 
@@ -283,7 +281,7 @@ EXTRA = {NOISY: ("L2 regression", with_noise), CUT: ("Octo's diffusion head", cu
 
 def scored(model) -> dict:
     """What a training of its own would tell."""
-    return {"energy": {10: energy(model, chunks("test"), 10)}, "milliseconds": milliseconds(model)}
+    return {"energy": {10: energy(model, chunks("test"), 10)}}
 
 
 def pieces() -> dict:

@@ -19,10 +19,11 @@ COLOURS = {
 }
 
 
-def two_designs(octo: dict, pi0: dict, head_steps: int = 20, expert_steps: int = 10):
+def two_designs(octo: dict, pi0: dict):
     """Who sees whom in the transformer, and what runs how often.
 
-    octo, pi0: {"pass": milliseconds of what runs once, "step": of what runs again and again}.
+    octo, pi0: milliseconds: {"pass": of what runs once, "step": of what runs again and again,
+        "steps": how often}.
     Returns the figure.
     """
     fig, axes = style.figure(2, 2, size=(5.6, 1.9), height_ratios=[1.15, 1])
@@ -40,26 +41,22 @@ def two_designs(octo: dict, pi0: dict, head_steps: int = 20, expert_steps: int =
         if name == "Octo":
             ax.add_patch(Rectangle((14.2, -0.2), 2.6, 1.25, facecolor="none", edgecolor="0.3"))
             ax.text(15.5, 0.42, "head", ha="center", va="center")
-            ax.text(15.5, 1.2, "noisy chunk in and out", ha="center", va="bottom", fontsize=9)
-            _arrow(ax, (11.5, 0.42), (14.1, 0.42))
+            ax.text(15.5, 1.75, "noisy chunk in, noise out", ha="center", va="bottom", fontsize=9)
+            _arrow(ax, (12.5, 0.42), (14.1, 0.42))
             _arrow(ax, (16.2, -0.25), (14.8, -0.25), curve=-0.9)
-            ax.text(15.5, -1.15, f"{head_steps} times", ha="center", va="top", fontsize=9)
+            ax.text(15.5, -1.15, f"{octo['steps']} times", ha="center", va="top", fontsize=9)
         else:
             _arrow(ax, (x - 0.4, -0.15), (x - 5.6, -0.15), curve=-0.25)
-            ax.text(x - 3, -1.15, f"{expert_steps} times", ha="center", va="top", fontsize=9)
+            ax.text(x - 3, -1.15, f"{pi0['steps']} times", ha="center", va="top", fontsize=9)
         ax.set(xlim=(-0.3, 18), ylim=(-1.9, 2.3), title=name)
         ax.axis("off")
-    longest = max(
-        octo["pass"] + head_steps * octo["step"], pi0["pass"] + expert_steps * pi0["step"]
-    )
-    for ax, cost, steps, colour in (
-        (axes[1, 0], octo, head_steps, style.DATA),
-        (axes[1, 1], pi0, expert_steps, style.FLOW),
-    ):
+    longest = max(octo["chunk"], pi0["chunk"])
+    for ax, cost, colour in ((axes[1, 0], octo, style.DATA), (axes[1, 1], pi0, style.FLOW)):
+        steps = cost["steps"]
         ax.barh(0, cost["pass"], color="0.75", edgecolor="white")
         starts = cost["pass"] + cost["step"] * np.arange(steps)
         ax.barh([0] * steps, [cost["step"]] * steps, left=starts, color=colour, edgecolor="white")
-        end = cost["pass"] + steps * cost["step"]
+        end = cost["chunk"]
         ax.annotate(f"{end:.1f} ms", (end, 0), (4, 0), textcoords="offset points", va="center")
         ax.set(xlim=(0, 1.25 * longest), ylim=(-0.9, 0.9), yticks=[])
         ax.set(xlabel="ms of CPU for one chunk (grey: what runs once)")
