@@ -97,6 +97,16 @@ def test_a_finished_run_can_be_made_longer(tmp_path):
         fit(tiny(), Chunks(), recipe=shorter, out=tmp_path, resume=True, progress=False)
 
 
+def test_a_run_made_longer_may_have_the_longer_runs_warm_up(tmp_path):
+    """`steps` alone gives a tenth of them as warm-up: past it, it is no other recipe."""
+    training = dict(dataset=Chunks(), out=tmp_path, progress=False)
+    losses = fit(tiny(), steps=20, **training)
+    more = fit(tiny(), steps=40, resume=True, **training)
+    assert more[:20] == losses and len(more) == 40
+    with pytest.raises(ValueError, match="another recipe: warmup: 4 then, 50 now"):
+        fit(tiny(), steps=500, resume=True, **training)  # 40 steps are within that warm-up
+
+
 def test_what_a_run_leaves_is_a_model_that_loads(tmp_path):
     model = tiny()
     fit(model, Chunks(), steps=3, out=tmp_path, progress=False)

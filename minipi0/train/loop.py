@@ -118,7 +118,8 @@ def fit(
     out: a folder for the state and for the averaged model, which `from_pretrained` loads. Both are
         written every `save_every` steps and at the end, atomically.
     resume: True goes on from the state in `out`. A finished run goes on where the recipe now has
-        more steps; its learning rate then follows the longer cosine.
+        more steps; its learning rate then follows the longer cosine. Past the warm-up, that of the
+        new recipe may be another.
     freeze: short for `tuning.freeze(model, …)`: "vlm", "vision", "expert". lora: short for
         `tuning.lora(model, rank)`.
     augment: change the pictures as openpi does, see `augment`.
@@ -152,6 +153,8 @@ def fit(
         raise ValueError(f"{out} holds a run: resume=True goes on, or choose another folder")
     if save_every < 1:
         raise ValueError(f"save_every must be at least 1 step, not {save_every}")
+    if freeze and lora is not None:
+        raise ValueError("lora freezes all but its adapters: give freeze= or lora=")
     if freeze:
         tuning.freeze(model, *([freeze] if isinstance(freeze, str) else freeze))
     if lora is not None:
