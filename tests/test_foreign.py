@@ -138,8 +138,9 @@ def test_other_periods_of_the_time_embedding_are_refused(folder, kind, period):
     if kind == "LeRobot's":
         (folder / "config.json").write_text(json.dumps({"type": "pi0"}))
     change(folder / "config.json", **period)
-    with pytest.raises(ValueError, match="periods are not pi0's 0.004 to 4, but"):
-        Pi0.from_pretrained(folder)
+    for config in (None, TINY):  # sizes that are given do not hide it
+        with pytest.raises(ValueError, match="periods are not pi0's 0.004 to 4, but"):
+            Pi0.from_pretrained(folder, config=config)
 
 
 # ---------------------------------------------------------------- zeros
@@ -188,6 +189,8 @@ def test_a_revision_reaches_the_hub_and_a_folder_has_none(folder, monkeypatch):
     assert asked == [("someone/pi0", "v2"), ("someone/pi0", None), *[("someone/pi0", "abc")] * 2]
     with pytest.raises(ValueError, match="only a repository has a revision: 'v2'"):
         Pi0.from_pretrained(folder, revision="v2")
+    with pytest.raises(ValueError, match="only a repository has a revision: 'v3'"):
+        Pi0.from_paligemma(folder, revision="v3")
 
 
 # ---------------------------------------------------------------- statistics
@@ -358,11 +361,23 @@ def test_cameras_without_the_empty_ones_and_as_the_robot_calls_them(folder):
     assert about["cameras"] == ["observation.images.top", names[1]]
 
 
-@pytest.mark.parametrize("option", ["adapt_to_pi_aloha", "use_delta_joint_actions_aloha"])
-def test_options_that_nothing_here_undoes_are_refused_by_name(folder, option):
-    change(folder / "config.json", **features("observation.images.top"), **{option: True})
+@pytest.mark.parametrize("told", [features("observation.images.top"), {}])
+@pytest.mark.parametrize(
+    "option", ["adapt_to_pi_aloha", "use_delta_joint_actions_aloha", "use_relative_actions"]
+)
+def test_options_that_nothing_here_undoes_are_refused_by_name(folder, option, told):
+    """Also where config.json tells nothing of cameras, and the caller names them."""
+    change(folder / "config.json", **told | {option: True, "output_features": {}})
     with pytest.raises(ValueError, match=option):
-        Policy.from_pretrained(folder, stats=STATS)
+        Policy.from_pretrained(folder, stats=STATS, cameras=["top"])
+
+
+@pytest.mark.parametrize("mapping", [["MEAN_STD"], "MEAN_STD"])
+def test_a_mapping_that_is_none_is_named(folder, mapping):
+    change(folder / "config.json", normalization_mapping=mapping)
+    processor(folder, "preprocessor", "normalizer", None, lerobots_numbers())
+    with pytest.raises(ValueError, match="config.json: normalization_mapping is .*, no dict"):
+        Pi0.from_pretrained(folder)
 
 
 def test_which_actions_are_relative():
