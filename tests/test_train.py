@@ -369,6 +369,22 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
     torch.testing.assert_close(longer.state_dict(), model.state_dict(), rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--horizon", "horizon must be a positive integer, not 0"),
+        ("--lora", "a rank of at least 1, not 0"),
+        ("--grad-accumulation", "cannot be cut into 0 parts"),
+        ("--learning-rate", "learning rates must be finite and"),
+    ],
+)
+def test_command_line_takes_a_zero_for_what_it_is(tmp_path, option, said):
+    """0 is no number to leave out: with it, all of the model would have been trained."""
+    line = f"--data metaworld-two-ways --steps 1 --device cpu --out {tmp_path} {option} 0"
+    with pytest.raises(ValueError, match=said):
+        train.main(line.split())
+
+
 def test_command_line_without_cameras(tmp_path, monkeypatch):
     monkeypatch.setattr(train.evaluate, "spread", lambda dataset, n: torch.tensor([0]))
     arguments = "--data metaworld-two-ways --steps 1 --batch-size 2 --device cpu --cameras".split()
