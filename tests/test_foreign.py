@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from synthetic import TINY, tiny
 
 from minipi0 import Pi0, Pi0Config
-from minipi0.checkpoint import store
+from minipi0.checkpoint import open_checkpoint, store
 from minipi0.checkpoint.about import differences
 from minipi0.checkpoint.lerobot import options, relative_flags
 from minipi0.checkpoint.sizes import config_of
@@ -411,6 +411,17 @@ def test_relative_actions_of_lerobot_are_honoured(folder, place):
     np.testing.assert_allclose(with_state - without, np.tile([3.0, 0.0, 0.0], (4, 1)), atol=1e-5)
     with pytest.raises(ValueError, match="action 2 is relative to the state, which has 2 numbers"):
         Policy(loaded, stats=STATS, about=loaded.about | {"relative_actions": [True] * 3})
+
+
+def test_how_lerobot_normalised_is_compared_with_the_data(folder):
+    """Weights that know quantiles read z-scores wrongly: that is named before training."""
+    modes = {"STATE": "QUANTILES", "ACTION": "QUANTILES"}
+    change(folder / "config.json", **features("observation.images.top"))
+    for mode, said in (("QUANTILES", "quantile"), ("IDENTITY", "quantile and IDENTITY")):
+        change(folder / "config.json", normalization_mapping=modes | {"ACTION": mode})
+        about = open_checkpoint(folder).about()
+        found = differences(about, {"normalise": "z-score"})
+        assert found["normalise"] == f"{said} then, z-score now"
 
 
 def test_differences_of_two_data_sets():

@@ -51,6 +51,7 @@ def about(folder: Path) -> dict | None:
         cameras = [key for key, feature in seen.items() if feature["type"] == "VISUAL"]
     except (AttributeError, TypeError, KeyError):  # no LeRobot wrote it, or an unfinished one
         return means if any(means.values()) else None
+    modes = [_mode(folder, what) for what in KEYS]
     renamed = _step(folder, PRE, "rename_observations_processor").get("rename_map") or {}
     robots = {theirs: own for own, theirs in renamed.items()}
     tokenizer = _step(folder, PRE, "tokenizer_processor").get("tokenizer_name") or "paligemma"
@@ -59,6 +60,7 @@ def about(folder: Path) -> dict | None:
         "cameras": [robots.get(key, key) for key in cameras if "empty_camera_" not in key],
         "tokenizer": "paligemma" if "paligemma" in tokenizer else tokenizer,
         "prompt_length": values.get("tokenizer_max_length", 48),
+        "normalise": " and ".join(dict.fromkeys(MODES.get(mode, mode) for mode in modes)),
     }
     if names := values.get("action_feature_names"):
         found["action_names"] = names
@@ -139,12 +141,12 @@ def _mode(folder: Path, what: str) -> str:
                 keys = options.get("normalize_observation_keys")
                 if what == "state" and keys is not None and KEYS[what] not in keys:
                     return "nothing (normalize_observation_keys)"
-                return mapping.get(what.upper(), "IDENTITY")
+                return str(mapping.get(what.upper(), "IDENTITY"))
     values = _json(folder / "config.json")
     mapping = values.get("normalization_mapping") or values.get("norm_map") or {}
     if not isinstance(mapping, dict):
         raise ValueError(f"{folder / 'config.json'}: normalization_mapping is {mapping!r}, no dict")
-    return mapping.get(what.upper(), "MEAN_STD")
+    return str(mapping.get(what.upper(), "MEAN_STD"))
 
 
 def _relative(folder: Path, values: dict) -> list[bool] | None:
