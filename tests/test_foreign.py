@@ -440,6 +440,16 @@ def test_differences_of_two_data_sets():
     assert differences(ABOUT, same) == {}
 
 
+def test_a_mixture_differs_as_its_nearest_data_set_does():
+    """Trained on two robots, then on a third: that was said of no mixture."""
+    near, far = {"fps": 10, "action_names": ["x"]}, {"fps": 20, "action_names": ["y"]}
+    mixture = {"tokenizer": "bytes", "data_sets": [far, near]}
+    assert not differences(mixture, near) and not differences(near, mixture)
+    assert differences(mixture, near | {"fps": 15}) == {"fps": "10 then, 15 now"}
+    assert not differences(mixture, mixture)
+    assert differences(mixture, near | {"tokenizer": "paligemma"}).keys() == {"tokenizer"}
+
+
 # ---------------------------------------------------------------- what LeRobot needs to run ours
 
 
