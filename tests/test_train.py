@@ -422,6 +422,18 @@ def test_a_batch_in_parts_gives_the_numbers_of_the_whole():
         torch.testing.assert_close(one, other, rtol=1e-3, atol=2e-5)
 
 
+def test_a_part_that_is_all_padding_counts_nothing():
+    class Padded(Chunks):
+        def batch(self, indices):
+            observation, actions, mask = super().batch(indices)
+            return observation, actions, mask & (torch.arange(len(mask)) > 1)[:, None]
+
+    recipe = Recipe(steps=2, batch_size=6, warmup=0)
+    training = dict(dataset=Padded(), recipe=recipe, progress=False)
+    whole = fit(tiny(), **training)
+    assert fit(tiny(), grad_accumulation=3, **training) == pytest.approx(whole, rel=1e-6)
+
+
 @pytest.mark.parametrize("parts", [0, -1, 9])
 def test_impossible_parts(parts):
     recipe = Recipe(steps=1, batch_size=8)

@@ -267,9 +267,11 @@ def _backward(loss_of, batch, drawn: dict, parts: int, device, team: Team) -> fl
         share = batch if len(pieces) == 1 else tuple(one[part] for one in batch)
         seen, acted, counted = (one.to(device) for one in share)
         given = drawn if "generator" in drawn else {k: v[part].to(device) for k, v in drawn.items()}
+        weight = (real[part].sum() / everything).item()
+        if weight == 0:  # nothing but padding: it counts nothing, and every process still joins in
+            counted = torch.ones_like(counted)
         with team.last(i + 1 == len(pieces)):
             loss = loss_of(seen, acted, action_mask=counted, **given)
-            weight = (real[part].sum() / everything).item()
             factor = weight * team.size  # processes' gradients are averaged
             (loss if factor == 1 else loss * factor).backward()
         found += loss.item() * weight
