@@ -264,6 +264,9 @@ def test_a_state_of_another_run_is_refused(tmp_path):
         fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
     with pytest.raises(ValueError, match="resume=True needs out="):
         fit(tiny(), Chunks(), recipe=recipe, resume=True, progress=False)
+    tiny().save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="holds a model, which would be written over"):
+        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path / "model", progress=False)
 
 
 def test_a_failed_write_leaves_the_last_state(tmp_path, monkeypatch):
@@ -339,6 +342,10 @@ def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         train.main([*arguments, "--out", str(tmp_path)])
     assert "holds a run already: --resume" in capsys.readouterr().err
+    tiny().save_pretrained(tmp_path / "model")
+    with pytest.raises(SystemExit):
+        train.main([*arguments, "--out", str(tmp_path / "model")])
+    assert "holds a model already" in capsys.readouterr().err
     train.main([*arguments, "--out", str(tmp_path), "--resume"])
     assert all(
         torch.equal(parameter, first[name])

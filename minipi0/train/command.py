@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
     out = Path(args.out).expanduser()
     if (out / run.STATE).exists() and not args.resume:
         parser.error(f"{args.out} holds a run already: --resume it, or choose another folder")
+    if (out / "model.safetensors").exists() and not args.resume:
+        parser.error(f"{args.out} holds a model already: choose another folder")
     if args.freeze and args.lora is not None:
         parser.error("--lora freezes all but its adapters: give --freeze or --lora")
 

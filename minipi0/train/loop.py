@@ -133,7 +133,7 @@ def fit(
 
     Returns the loss of every step. Raises FloatingPointError when a loss or its gradient is not
     finite, before the weights are touched: the message names the step and the batch's indices.
-    Raises ValueError for trained weights in half precision, for a folder that holds a run already,
+    Raises ValueError for trained weights in half precision, for a folder that holds a run or a model,
     for a data set with another tokenizer than the model's, and for a state of another recipe, model
     or data set; FileNotFoundError when there is none to resume. Warns where the data differ from
     those that the model was trained on.
@@ -151,6 +151,8 @@ def fit(
     out = None if out is None else Path(out).expanduser()
     if out is not None and (out / run.STATE).exists() and not resume:
         raise ValueError(f"{out} holds a run: resume=True goes on, or choose another folder")
+    if out is not None and (out / "model.safetensors").exists() and not resume:
+        raise ValueError(f"{out} holds a model, which would be written over: choose another folder")
     if save_every < 1:
         raise ValueError(f"save_every must be at least 1 step, not {save_every}")
     if freeze and lora is not None:
