@@ -226,7 +226,7 @@ def test_a_part_that_is_missing_is_named(key, said):
         ({"cameras": ["front"]}, "names 1, the model was trained with 2"),
         ({"cameras": "front"}, "not the text"),
         ({"about": {"tokenizer": "bytes"}}, "does not say which cameras"),
-        ({"about": ABOUT | {"tokenizer": "words"}}, "tokenizer is 'words'"),
+        ({"about": ABOUT | {"tokenizer": "letters"}}, "tokenizer is 'letters'"),
         ({"about": ABOUT | {"unsupported": ["adapt_to_pi_aloha"]}}, "adapt_to_pi_aloha"),
     ],
 )

@@ -133,7 +133,7 @@ def fit(
 
     Returns the loss of every step. Raises FloatingPointError when a loss or its gradient is not
     finite, before the weights are touched: the message names the step and the batch's indices.
-    Raises ValueError for trained weights in half precision, for a folder that holds a run or a model,
+    Raises ValueError for trained weights in half precision, for a folder with a run or a model,
     for a data set with another tokenizer than the model's, and for a state of another recipe, model
     or data set; FileNotFoundError when there is none to resume. Warns where the data differ from
     those that the model was trained on.
