@@ -314,14 +314,15 @@ class Pi0(nn.Module):
         state_dim: int = 32,
         horizon: int = 50,
         dtype: torch.dtype | None = None,
+        revision: str | None = None,
     ) -> "Pi0":
         """A PaliGemma with a fresh action expert: where pi0's own training starts.
 
         path_or_repo: a PaliGemma as released on the Hub, or as transformers saves it.
-        action_expert: by default the released one's width and mlp_dim.
+        action_expert: by default the released one's width and mlp_dim. revision: of a repository.
         Fresh weights draw from torch's global generator. Returned in eval mode.
         """
-        source = checkpoint.open_checkpoint(path_or_repo)
+        source = checkpoint.open_checkpoint(path_or_repo, revision)
         sizes = source.paligemma()
         if action_expert is None:
             released = dict(width=GEMMA_300M.width, mlp_dim=GEMMA_300M.mlp_dim)

@@ -549,6 +549,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_unknown_layout_and_nothing_written(model, tmp_path):
-    with pytest.raises(ValueError, match='layout is "minipi0" or "lerobot", not \'openpi\''):
+    with pytest.raises(ValueError, match='layout is "minipi0", "lerobot" or "paligemma", not'):
         model.save_pretrained(tmp_path / "new", layout="openpi")
     assert not (tmp_path / "new").exists()

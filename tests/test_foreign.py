@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from synthetic import TINY, tiny
 
 from minipi0 import Pi0, Pi0Config
-from minipi0.checkpoint import store
+from minipi0.checkpoint import open_checkpoint, store
 from minipi0.checkpoint.about import differences
 from minipi0.checkpoint.lerobot import options, relative_flags
 from minipi0.checkpoint.sizes import config_of
@@ -138,8 +138,9 @@ def test_other_periods_of_the_time_embedding_are_refused(folder, kind, period):
     if kind == "LeRobot's":
         (folder / "config.json").write_text(json.dumps({"type": "pi0"}))
     change(folder / "config.json", **period)
-    with pytest.raises(ValueError, match="periods are not pi0's 0.004 to 4, but"):
-        Pi0.from_pretrained(folder)
+    for config in (None, TINY):  # sizes that are given do not hide it
+        with pytest.raises(ValueError, match="periods are not pi0's 0.004 to 4, but"):
+            Pi0.from_pretrained(folder, config=config)
 
 
 # ---------------------------------------------------------------- zeros
@@ -188,6 +189,8 @@ def test_a_revision_reaches_the_hub_and_a_folder_has_none(folder, monkeypatch):
     assert asked == [("someone/pi0", "v2"), ("someone/pi0", None), *[("someone/pi0", "abc")] * 2]
     with pytest.raises(ValueError, match="only a repository has a revision: 'v2'"):
         Pi0.from_pretrained(folder, revision="v2")
+    with pytest.raises(ValueError, match="only a repository has a revision: 'v3'"):
+        Pi0.from_paligemma(folder, revision="v3")
 
 
 # ---------------------------------------------------------------- statistics
@@ -358,11 +361,23 @@ def test_cameras_without_the_empty_ones_and_as_the_robot_calls_them(folder):
     assert about["cameras"] == ["observation.images.top", names[1]]
 
 
-@pytest.mark.parametrize("option", ["adapt_to_pi_aloha", "use_delta_joint_actions_aloha"])
-def test_options_that_nothing_here_undoes_are_refused_by_name(folder, option):
-    change(folder / "config.json", **features("observation.images.top"), **{option: True})
+@pytest.mark.parametrize("told", [features("observation.images.top"), {}])
+@pytest.mark.parametrize(
+    "option", ["adapt_to_pi_aloha", "use_delta_joint_actions_aloha", "use_relative_actions"]
+)
+def test_options_that_nothing_here_undoes_are_refused_by_name(folder, option, told):
+    """Also where config.json tells nothing of cameras, and the caller names them."""
+    change(folder / "config.json", **told | {option: True, "output_features": {}})
     with pytest.raises(ValueError, match=option):
-        Policy.from_pretrained(folder, stats=STATS)
+        Policy.from_pretrained(folder, stats=STATS, cameras=["top"])
+
+
+@pytest.mark.parametrize("mapping", [["MEAN_STD"], "MEAN_STD"])
+def test_a_mapping_that_is_none_is_named(folder, mapping):
+    change(folder / "config.json", normalization_mapping=mapping)
+    processor(folder, "preprocessor", "normalizer", None, lerobots_numbers())
+    with pytest.raises(ValueError, match="config.json: normalization_mapping is .*, no dict"):
+        Pi0.from_pretrained(folder)
 
 
 def test_which_actions_are_relative():
@@ -398,6 +413,17 @@ def test_relative_actions_of_lerobot_are_honoured(folder, place):
         Policy(loaded, stats=STATS, about=loaded.about | {"relative_actions": [True] * 3})
 
 
+def test_how_lerobot_normalised_is_compared_with_the_data(folder):
+    """Weights that know quantiles read z-scores wrongly: that is named before training."""
+    modes = {"STATE": "QUANTILES", "ACTION": "QUANTILES"}
+    change(folder / "config.json", **features("observation.images.top"))
+    for mode, said in (("QUANTILES", "quantile"), ("IDENTITY", "quantile and IDENTITY")):
+        change(folder / "config.json", normalization_mapping=modes | {"ACTION": mode})
+        about = open_checkpoint(folder).about()
+        found = differences(about, {"normalise": "z-score"})
+        assert found["normalise"] == f"{said} then, z-score now"
+
+
 def test_differences_of_two_data_sets():
     assert differences(ABOUT, ABOUT) == differences(None, ABOUT) == differences(ABOUT, {}) == {}
     now = ABOUT | {
@@ -412,6 +438,16 @@ def test_differences_of_two_data_sets():
     assert found["fps"] == "30.0 then, 10.0 now"
     same = ABOUT | {"cameras": ["front", "wrist"], "relative_actions": [False] * 3}
     assert differences(ABOUT, same) == {}
+
+
+def test_a_mixture_differs_as_its_nearest_data_set_does():
+    """Trained on two robots, then on a third: that was said of no mixture."""
+    near, far = {"fps": 10, "action_names": ["x"]}, {"fps": 20, "action_names": ["y"]}
+    mixture = {"tokenizer": "bytes", "data_sets": [far, near]}
+    assert not differences(mixture, near) and not differences(near, mixture)
+    assert differences(mixture, near | {"fps": 15}) == {"fps": "10 then, 15 now"}
+    assert not differences(mixture, mixture)
+    assert differences(mixture, near | {"tokenizer": "paligemma"}).keys() == {"tokenizer"}
 
 
 # ---------------------------------------------------------------- what LeRobot needs to run ours

@@ -8,6 +8,7 @@ from minipi0 import Pi0, Pi0Config, data
 from minipi0.checkpoint.about import of_data_set
 from minipi0.data.writer import Episode, write
 from minipi0.robot.policy import Policy
+from minipi0.robot.trials import Setting
 from minipi0.train import Recipe, fit
 from minipi0.train.command import main
 
@@ -99,6 +100,9 @@ def test_a_mixture_trains_and_its_policy_is_told_which_robot_it_drives(smaller, 
     policy = Policy(model, data_set="smaller")
     assert policy({"state": [5.0, 5.0], "prompt": "wave"}).shape == (6, 3)
     assert policy.about["fps"] == 20 and policy.about["action_names"] == ["x", "y", "z"]
+    setting = Setting(str(tmp_path), execute=2, data_set="smaller")  # so is the one that counts
+    assert setting.policy().action_dim == 3 and setting.identity()["data_set"] == "smaller"
+    assert "data_set" not in Setting(str(tmp_path)).identity()  # results of before stay known
     with pytest.raises(ValueError, match="not trained on several data sets: not on 'x'"):
         of_data_set({"fps": 10}, "x")
 

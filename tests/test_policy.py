@@ -222,10 +222,11 @@ def test_a_part_that_is_missing_is_named(key, said):
         ({"cameras": ["front", "front"]}, "names 'front' twice"),
         ({"execute": 3, "delay": 2}, "delay must lie between 0 and 1"),
         ({"ensemble": 0.01, "delay": 1, "execute": 2}, "choose one"),
+        ({"ensemble": float("nan")}, "must be finite, not nan"),
         ({"cameras": ["front"]}, "names 1, the model was trained with 2"),
         ({"cameras": "front"}, "not the text"),
         ({"about": {"tokenizer": "bytes"}}, "does not say which cameras"),
-        ({"about": ABOUT | {"tokenizer": "words"}}, "tokenizer is 'words'"),
+        ({"about": ABOUT | {"tokenizer": "letters"}}, "tokenizer is 'letters'"),
         ({"about": ABOUT | {"unsupported": ["adapt_to_pi_aloha"]}}, "adapt_to_pi_aloha"),
     ],
 )

@@ -203,6 +203,7 @@ def test_a_robot_that_vanishes_takes_nobody_along(running):
         (["--checkpoint", "no/such/folder/here"], "no/such/folder/here"),
         (["--execute", "99"], "execute must lie between 1 and the horizon, 16"),
         (["--cameras", "a", "b"], "names 2, the model was trained with 1"),
+        (["--data-set", "mine"], "not trained on several data sets: not on 'mine'"),
     ],
 )
 def test_the_command_says_what_is_wrong(more, said, capsys):

@@ -97,6 +97,16 @@ def test_a_finished_run_can_be_made_longer(tmp_path):
         fit(tiny(), Chunks(), recipe=shorter, out=tmp_path, resume=True, progress=False)
 
 
+def test_a_run_made_longer_may_have_the_longer_runs_warm_up(tmp_path):
+    """`steps` alone gives a tenth of them as warm-up: past it, it is no other recipe."""
+    training = dict(dataset=Chunks(), out=tmp_path, progress=False)
+    losses = fit(tiny(), steps=20, **training)
+    more = fit(tiny(), steps=40, resume=True, **training)
+    assert more[:20] == losses and len(more) == 40
+    with pytest.raises(ValueError, match="another recipe: warmup: 4 then, 50 now"):
+        fit(tiny(), steps=500, resume=True, **training)  # 40 steps are within that warm-up
+
+
 def test_what_a_run_leaves_is_a_model_that_loads(tmp_path):
     model = tiny()
     fit(model, Chunks(), steps=3, out=tmp_path, progress=False)
@@ -254,6 +264,9 @@ def test_a_state_of_another_run_is_refused(tmp_path):
         fit(tiny(), Chunks(), recipe=recipe, out=tmp_path, progress=False)
     with pytest.raises(ValueError, match="resume=True needs out="):
         fit(tiny(), Chunks(), recipe=recipe, resume=True, progress=False)
+    tiny().save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="holds a model, which would be written over"):
+        fit(tiny(), Chunks(), recipe=recipe, out=tmp_path / "model", progress=False)
 
 
 def test_a_failed_write_leaves_the_last_state(tmp_path, monkeypatch):
@@ -329,6 +342,10 @@ def test_command_line_trains_saves_and_resumes(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         train.main([*arguments, "--out", str(tmp_path)])
     assert "holds a run already: --resume" in capsys.readouterr().err
+    tiny().save_pretrained(tmp_path / "model")
+    with pytest.raises(SystemExit):
+        train.main([*arguments, "--out", str(tmp_path / "model")])
+    assert "holds a model already" in capsys.readouterr().err
     train.main([*arguments, "--out", str(tmp_path), "--resume"])
     assert all(
         torch.equal(parameter, first[name])
@@ -357,6 +374,22 @@ def test_command_line_starts_from_a_checkpoint(tmp_path, capsys):
     longer = Pi0.from_pretrained(tmp_path / "other")  # no weight depends on the horizon
     assert longer.config == replace(model.config, horizon=16)
     torch.testing.assert_close(longer.state_dict(), model.state_dict(), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--horizon", "horizon must be a positive integer, not 0"),
+        ("--lora", "a rank of at least 1, not 0"),
+        ("--grad-accumulation", "cannot be cut into 0 parts"),
+        ("--learning-rate", "learning rates must be finite and"),
+    ],
+)
+def test_command_line_takes_a_zero_for_what_it_is(tmp_path, option, said):
+    """0 is no number to leave out: with it, all of the model would have been trained."""
+    line = f"--data metaworld-two-ways --steps 1 --device cpu --out {tmp_path} {option} 0"
+    with pytest.raises(ValueError, match=said):
+        train.main(line.split())
 
 
 def test_command_line_without_cameras(tmp_path, monkeypatch):
@@ -394,6 +427,18 @@ def test_a_batch_in_parts_gives_the_numbers_of_the_whole():
         assert again == pytest.approx(losses, rel=1e-6)
         one, other = (model.action_out_proj.weight for model in (whole, parts))
         torch.testing.assert_close(one, other, rtol=1e-3, atol=2e-5)
+
+
+def test_a_part_that_is_all_padding_counts_nothing():
+    class Padded(Chunks):
+        def batch(self, indices):
+            observation, actions, mask = super().batch(indices)
+            return observation, actions, mask & (torch.arange(len(mask)) > 1)[:, None]
+
+    recipe = Recipe(steps=2, batch_size=6, warmup=0)
+    training = dict(dataset=Padded(), recipe=recipe, progress=False)
+    whole = fit(tiny(), **training)
+    assert fit(tiny(), grad_accumulation=3, **training) == pytest.approx(whole, rel=1e-6)
 
 
 @pytest.mark.parametrize("parts", [0, -1, 9])

@@ -198,6 +198,8 @@ def test_adapters_that_cannot_be():
     fit(model, Chunks(), recipe=RECIPE, lora=2, progress=False)
     with pytest.raises(ValueError, match="has adapters already"):
         tuning.lora(model)
+    with pytest.raises(ValueError, match="give freeze= or lora="):
+        fit(tiny(), Chunks(), recipe=RECIPE, freeze="vlm", lora=2)
     fit(model, Chunks(), recipe=RECIPE, progress=False)  # goes on with those it has
 
 

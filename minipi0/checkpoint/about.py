@@ -4,6 +4,7 @@ Own files hold a dict of plain values, see `ActionChunks.about`. LeRobot's files
 same words by `lerobot.about`.
 """
 
+import itertools
 import json
 
 from minipi0.checkpoint import statistics
@@ -46,10 +47,18 @@ def differences(then: dict | None, now: dict | None) -> dict[str, str]:
     """{"fps": "10 then, 30 now", …}: where two data sets contradict each other.
 
     then, now: as `ActionChunks.about`. What one of them does not say is no difference, but for
-    relative actions: without a word, actions are absolute.
+    relative actions: without a word, actions are absolute. Of mixtures, the two data sets that
+    differ least are compared.
     """
+    if not then or not now:
+        return {}
+    pairs = itertools.product(*([x | y for y in x.get("data_sets") or [{}]] for x in (then, now)))
+    return min((_between(*pair) for pair in pairs), key=len)
+
+
+def _between(then: dict, now: dict) -> dict[str, str]:
     found = {}
-    for name in COMPARED if then and now else ():
+    for name in COMPARED:
         said = [_plain(name, about.get(name)) for about in (then, now)]
         if said[0] != said[1] and (None not in said or name == "relative_actions"):
             found[name] = f"{then.get(name)} then, {now.get(name)} now"

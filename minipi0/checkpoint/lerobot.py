@@ -35,17 +35,23 @@ PRE, POST = "policy_preprocessor", "policy_postprocessor"
 
 
 def about(folder: Path) -> dict | None:
-    """What config.json and the processors in `folder` say of the data; None without config.json.
+    """What config.json and the processors in `folder` say of the data; None where they say nothing.
 
     "relative_actions" has a flag per action dim, True where it is meant relative to the state.
     "unsupported" lists options that change what an action means, and that nothing here undoes.
     """
+    values = _json(folder / "config.json")
+    means: dict = {"unsupported": [name for name in CHANGED_ACTIONS if values.get(name)]}
+    if (flags := _relative(folder, values)) is None:
+        means["unsupported"].append("use_relative_actions (of how many actions is not said)")
+    elif any(flags):
+        means["relative_actions"] = flags
     try:
-        values = json.loads((folder / "config.json").read_text())
-        seen = values.get("input_features")
+        seen = values["input_features"]
         cameras = [key for key, feature in seen.items() if feature["type"] == "VISUAL"]
-    except (OSError, ValueError, AttributeError, TypeError, KeyError):
-        return None  # whoever needs the file says what is wrong with it
+    except (AttributeError, TypeError, KeyError):  # no LeRobot wrote it, or an unfinished one
+        return means if any(means.values()) else None
+    modes = [_mode(folder, what) for what in KEYS]
     renamed = _step(folder, PRE, "rename_observations_processor").get("rename_map") or {}
     robots = {theirs: own for own, theirs in renamed.items()}
     tokenizer = _step(folder, PRE, "tokenizer_processor").get("tokenizer_name") or "paligemma"
@@ -54,15 +60,11 @@ def about(folder: Path) -> dict | None:
         "cameras": [robots.get(key, key) for key in cameras if "empty_camera_" not in key],
         "tokenizer": "paligemma" if "paligemma" in tokenizer else tokenizer,
         "prompt_length": values.get("tokenizer_max_length", 48),
-        "unsupported": [name for name in CHANGED_ACTIONS if values.get(name)],
+        "normalise": " and ".join(dict.fromkeys(MODES.get(mode, mode) for mode in modes)),
     }
     if names := values.get("action_feature_names"):
         found["action_names"] = names
-    if (flags := _relative(folder, values)) is None:
-        found["unsupported"].append("use_relative_actions (of how many actions is not said)")
-    elif any(flags):
-        found["relative_actions"] = flags
-    return found
+    return found | means
 
 
 def stats(folder: Path, buffers: dict[str, Tensor]) -> dict[str, Tensor] | None:
@@ -139,10 +141,12 @@ def _mode(folder: Path, what: str) -> str:
                 keys = options.get("normalize_observation_keys")
                 if what == "state" and keys is not None and KEYS[what] not in keys:
                     return "nothing (normalize_observation_keys)"
-                return mapping.get(what.upper(), "IDENTITY")
+                return str(mapping.get(what.upper(), "IDENTITY"))
     values = _json(folder / "config.json")
     mapping = values.get("normalization_mapping") or values.get("norm_map") or {}
-    return mapping.get(what.upper(), "MEAN_STD")
+    if not isinstance(mapping, dict):
+        raise ValueError(f"{folder / 'config.json'}: normalization_mapping is {mapping!r}, no dict")
+    return str(mapping.get(what.upper(), "MEAN_STD"))
 
 
 def _relative(folder: Path, values: dict) -> list[bool] | None:

@@ -19,6 +19,7 @@ OTHERS = {
     "checkpoints/last/pretrained_model/",
 }
 ORBAX = ("manifest.ocdbt", "_METADATA", "_CHECKPOINT_METADATA")  # what params/ holds
+PERIODS = (4e-3, 4.0)  # of the time embedding
 # tensors of pi0.5 that no pi0 has: its expert is told the time in every norm
 PI05 = r"^(model\.)?time_mlp_(in|out)\.|norm\.dense\."
 
@@ -69,8 +70,20 @@ def refuse_adapter(file: Path) -> None:
 def refuse_other_models(where: Path, names) -> None:
     """Raise ValueError for the tensors of another model of pi0's family, by name.
 
-    names: of the tensors, own or canonical.
+    names: of the tensors, own or canonical. Other periods of the time embedding show in no tensor:
+    config.json beside them names them.
     """
+    beside = (where if where.is_dir() else where.parent) / "config.json"
+    try:
+        values = json.loads(beside.read_text())
+        periods = values.get("min_period", 4e-3), values.get("max_period", 4.0)
+    except (OSError, ValueError, AttributeError):
+        periods = PERIODS  # whoever needs the file says what is wrong with it
+    if periods != PERIODS:
+        raise ValueError(
+            f"{beside}: its time embedding's periods are not pi0's 0.004 to 4, but {periods}, "
+            "which is another model"
+        )
     if any(re.search(PI05, name) for name in names):
         raise ValueError(
             f"{where} holds a pi0.5, not a pi0: its action expert is told the time in every norm, "

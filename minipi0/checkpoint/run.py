@@ -69,7 +69,7 @@ def load(
         there = {name: json.loads(value) for name, value in file.metadata().items()}
         tensors = {key: file.get_tensor(key) for key in file.keys()}
     here = json.loads(json.dumps(notes))
-    _compare(path, there, here)
+    _compare(path, there, here, len(tensors["losses"]))
     changes = differences(there.get("about"), here.get("about"))
     told = "; ".join(f"{name}: {change}" for name, change in changes.items())
     for key, now in sample.items():
@@ -102,11 +102,13 @@ def load(
     return tensors["losses"].tolist()
 
 
-def _compare(path: Path, there: dict, here: dict) -> None:
-    """Raise ValueError, naming what differs, unless a state belongs to this run."""
+def _compare(path: Path, there: dict, here: dict, done: int) -> None:
+    """Raise ValueError, naming what differs, unless a state (after `done` steps) is of this run."""
     then, now = there["recipe"], here["recipe"]
     if then["steps"] < now["steps"]:
         then["steps"] = now["steps"]  # a longer run of the same kind
+        if done >= max(then["warmup"], now["warmup"]):  # a tenth of the steps, unless given
+            then["warmup"] = now["warmup"]
     differing = [key for key in now if then.get(key) != now[key]]
     if differing:
         changes = (f"{key}: {then.get(key)} then, {now[key]} now" for key in differing)

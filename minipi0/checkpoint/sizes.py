@@ -35,9 +35,6 @@ def sizes_from_config(values: dict) -> dict:
         kind = "pi05"
     if kind != "pi0":
         raise ValueError(f"it describes a {kind}, not a pi0: that is another architecture")
-    periods = values.get("min_period", 4e-3), values.get("max_period", 4.0)
-    if periods != (4e-3, 4.0):
-        raise ValueError(f"its time embedding's periods are not pi0's 0.004 to 4, but {periods}")
     if "vlm_config" in values:
         full = TransformersSizes.from_dict(values)
         text = full.vlm_config.text_config

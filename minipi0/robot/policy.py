@@ -364,5 +364,7 @@ class Policy:
             )
         if self.ensemble is not None and (self.delay or self.real_time):
             raise ValueError("an ensemble knows no delay and no real_time: choose one of them")
+        if self.ensemble is not None and not np.isfinite(self.ensemble):
+            raise ValueError(f"the decay of an ensemble must be finite, not {self.ensemble}")
         if self.real_time and type(self.model) is not Pi0:
             raise ValueError(f"real_time needs a flow model, not a {type(self.model).__name__}")

@@ -37,7 +37,8 @@ def unpack(message: bytes):
         return msgpack.unpackb(message, object_hook=_unpack_array)
     except ValueError as error:
         raise ValueError(
-            f"the message cannot be read as msgpack with numpy arrays: {error}"
+            f"the message cannot be read as msgpack with numpy arrays: "
+            f"{error or type(error).__name__}"
         ) from None
 
 
@@ -158,6 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--cameras", nargs="+", help="what the robot calls them, in the model's order, or none"
     )
+    parser.add_argument("--data-set", help="of a model trained on several: the one of this robot")
     parser.add_argument("--device", default="cpu", help="cuda, mps, … (%(default)s)")
     parser.add_argument("--bf16", action="store_true", help="weights in bfloat16: half the memory")
     args = parser.parse_args(arguments)
@@ -169,7 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
     cameras = args.cameras and [None if name == "none" else name for name in args.cameras]
     dtype = torch.bfloat16 if args.bf16 else torch.float32
     options = dict(execute=args.execute, steps=args.steps, seed=args.seed, cameras=cameras)
-    options |= dict(revision=args.revision)
+    options |= dict(revision=args.revision, data_set=args.data_set)
     try:
         first = Policy.from_pretrained(args.checkpoint, dtype, args.device, **options)
         seconds = first.warm_up()

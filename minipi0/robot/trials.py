@@ -41,7 +41,7 @@ class Setting:
 
     checkpoint: a folder or a Hub repo id. revision: of that repository.
     steps … ensemble: as of `Policy`. prompt: said instead of the tasks' own instructions.
-    environment: options for `gymnasium.make`.
+    environment: options for `gymnasium.make`. data_set: as of `Policy`.
     """
 
     checkpoint: str
@@ -53,9 +53,10 @@ class Setting:
     prompt: str | None = None
     environment: dict = field(default_factory=dict)
     revision: str | None = None
+    data_set: str | None = None
 
     def policy(self) -> Policy:
-        names = ("steps", "execute", "delay", "real_time", "ensemble", "revision")
+        names = ("steps", "execute", "delay", "real_time", "ensemble", "revision", "data_set")
         return Policy.from_pretrained(self.checkpoint, **{n: getattr(self, n) for n in names})
 
     def make(self, task: str, image_size: int) -> gymnasium.Env:
@@ -73,7 +74,7 @@ class Setting:
         return {"weights": weights.hexdigest()[:16]} | {
             name: value
             for name, value in asdict(self).items()
-            if name not in ("checkpoint", "revision")
+            if name not in ("checkpoint", "revision") and (name, value) != ("data_set", None)
         }
 
 
@@ -329,6 +330,7 @@ def main(arguments: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--checkpoint", required=True, help="a folder, or a Hugging Face repo id")
     add("--revision", help="branch, tag or commit of that repository")
+    add("--data-set", help="of a model trained on several: the one of these tasks")
     add("--tasks", required=True, help="names, separated by commas, or all")
     add("--trials", type=int, default=100, help="of each task (%(default)s)")
     add("--seed", type=int, default=0, help="which scenes; no two seeds share one")
@@ -358,7 +360,8 @@ def main(arguments: list[str] | None = None) -> None:
         runs.append((args.baseline_checkpoint, beside))
     try:
         for checkpoint, out in runs:
-            own = {"revision": args.revision} if checkpoint == args.checkpoint else {}
+            own = {"revision": args.revision, "data_set": args.data_set}
+            own = own if checkpoint == args.checkpoint else {}
             setting = Setting(checkpoint, **given, **own)
             found.append(run(setting, names, args.trials, args.seed, out=out, **options))
             print(f"{checkpoint}\n{table(found[-1])}")

@@ -68,7 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
     out = Path(args.out).expanduser()
     if (out / run.STATE).exists() and not args.resume:
         parser.error(f"{args.out} holds a run already: --resume it, or choose another folder")
-    if args.freeze and args.lora:
+    if (out / "model.safetensors").exists() and not args.resume:
+        parser.error(f"{args.out} holds a model already: choose another folder")
+    if args.freeze and args.lora is not None:
         parser.error("--lora freezes all but its adapters: give --freeze or --lora")
 
     accelerator = join(out)
@@ -99,10 +101,11 @@ def main(arguments: list[str] | None = None) -> None:
         model = Pi0(replace(config, **sizes))
     if args.freeze:
         tuning.freeze(model, *args.freeze, dtype=torch.bfloat16)
-    if args.lora:
+    if args.lora is not None:
         tuning.lora(model, args.lora, dtype=torch.bfloat16)
     model.to(accelerator.device if accelerator else args.device)
-    rate = args.learning_rate or (2.5e-5 if config.vocab_size == VOCABULARY else 1e-3)
+    usual = 2.5e-5 if config.vocab_size == VOCABULARY else 1e-3
+    rate = usual if args.learning_rate is None else args.learning_rate
     recipe = Recipe(
         steps=args.steps,
         batch_size=args.batch_size,
@@ -118,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
         *(model, dataset),
         recipe=recipe,
         **settings,
-        grad_accumulation=args.grad_accumulation or told,
+        grad_accumulation=told if args.grad_accumulation is None else args.grad_accumulation,
         bf16=bf16,
         compile=args.compile,
         accelerator=accelerator,
@@ -141,14 +144,14 @@ def main(arguments: list[str] | None = None) -> None:
 def _start(args):
     """The sizes and the tokenizer (None: bytes) of --start, or of a fresh mini model."""
     if not args.start:
-        config = Pi0Config.mini(vocab_size=len(prompt.byte_tokenizer()))
-        return replace(config, horizon=args.horizon or config.horizon), None
-    source = open_checkpoint(args.start, args.start_revision)
-    config = Pi0Config.from_dict(source.config())
-    named = (source.about() or {}).get("tokenizer")
-    if args.horizon:  # no weight depends on it
+        config, named = Pi0Config.mini(vocab_size=len(prompt.byte_tokenizer())), None
+    else:
+        source = open_checkpoint(args.start, args.start_revision)
+        config = Pi0Config.from_dict(source.config())
+        named = (source.about() or {}).get("tokenizer")
+    if args.horizon is not None:  # no weight depends on it
         config = replace(config, horizon=args.horizon)
-    return config, prompt.by_name(named, config.vocab_size)
+    return config, prompt.by_name(named, config.vocab_size) if args.start else None
 
 
 def _cameras(names: list[str] | None) -> list[str | None] | None:

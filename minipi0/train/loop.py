@@ -118,7 +118,8 @@ def fit(
     out: a folder for the state and for the averaged model, which `from_pretrained` loads. Both are
         written every `save_every` steps and at the end, atomically.
     resume: True goes on from the state in `out`. A finished run goes on where the recipe now has
-        more steps; its learning rate then follows the longer cosine.
+        more steps; its learning rate then follows the longer cosine. Past the warm-up, that of the
+        new recipe may be another.
     freeze: short for `tuning.freeze(model, …)`: "vlm", "vision", "expert". lora: short for
         `tuning.lora(model, rank)`.
     augment: change the pictures as openpi does, see `augment`.
@@ -132,7 +133,7 @@ def fit(
 
     Returns the loss of every step. Raises FloatingPointError when a loss or its gradient is not
     finite, before the weights are touched: the message names the step and the batch's indices.
-    Raises ValueError for trained weights in half precision, for a folder that holds a run already,
+    Raises ValueError for trained weights in half precision, for a folder with a run or a model,
     for a data set with another tokenizer than the model's, and for a state of another recipe, model
     or data set; FileNotFoundError when there is none to resume. Warns where the data differ from
     those that the model was trained on.
@@ -150,8 +151,12 @@ def fit(
     out = None if out is None else Path(out).expanduser()
     if out is not None and (out / run.STATE).exists() and not resume:
         raise ValueError(f"{out} holds a run: resume=True goes on, or choose another folder")
+    if out is not None and (out / "model.safetensors").exists() and not resume:
+        raise ValueError(f"{out} holds a model, which would be written over: choose another folder")
     if save_every < 1:
         raise ValueError(f"save_every must be at least 1 step, not {save_every}")
+    if freeze and lora is not None:
+        raise ValueError("lora freezes all but its adapters: give freeze= or lora=")
     if freeze:
         tuning.freeze(model, *([freeze] if isinstance(freeze, str) else freeze))
     if lora is not None:
@@ -264,9 +269,11 @@ def _backward(loss_of, batch, drawn: dict, parts: int, device, team: Team) -> fl
         share = batch if len(pieces) == 1 else tuple(one[part] for one in batch)
         seen, acted, counted = (one.to(device) for one in share)
         given = drawn if "generator" in drawn else {k: v[part].to(device) for k, v in drawn.items()}
+        weight = (real[part].sum() / everything).item()
+        if weight == 0:  # nothing but padding: it counts nothing, and every process still joins in
+            counted = torch.ones_like(counted)
         with team.last(i + 1 == len(pieces)):
             loss = loss_of(seen, acted, action_mask=counted, **given)
-            weight = (real[part].sum() / everything).item()
             factor = weight * team.size  # processes' gradients are averaged
             (loss if factor == 1 else loss * factor).backward()
         found += loss.item() * weight
