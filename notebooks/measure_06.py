@@ -19,11 +19,12 @@ import torch
 import minipi0.robot  # noqa: F401 (registers the environments)
 from minipi0 import data, evaluate, prompt, train
 from minipi0.baselines import CoTrained, GiantDecoder, Insulated
-from minipi0.checkpoint import PALIGEMMA, write_atomically
+from minipi0.checkpoint import write_atomically
 from minipi0.pi0 import Pi0
 from minipi0.robot import pretrain, questions, recipes, touch
 from minipi0.robot.policy import Policy
 from minipi0.robot.rollout import rollout
+from minipi0.train import tuning
 
 RESULTS = Path(__file__).parent / "results" / "06_roads.json"
 BEFORE = RESULTS.with_name("06_vlm.json")  # the VLM's answers before any robot data
@@ -62,8 +63,7 @@ class Road:
         sizes = dict(action_expert=expert, action_dim=4, state_dim=4, horizon=8)
         model = self.kind.from_paligemma(VLM, **sizes, dtype=torch.float32)
         if self.frozen:
-            for name, weights in model.named_parameters():
-                weights.requires_grad_(not name.startswith(PALIGEMMA))
+            tuning.freeze(model, "vlm")
         return model
 
 
@@ -74,21 +74,6 @@ ROADS = {
     "gradient stopped, VLM on its questions": Road(Insulated, questions=True),
     "both trained on both tasks": Road(questions=True),
 }
-
-
-class Some:
-    """Some episodes of a data set: all that `train.fit` and `evaluate.open_loop` ask for."""
-
-    def __init__(self, whole, episodes: range):
-        wanted = torch.tensor(whole.episodes[episodes.start : episodes.stop])
-        self.kept = torch.isin(whole.episode_index, wanted).nonzero().flatten()
-        self.whole, self.stats, self.about = whole, whole.stats, whole.about
-
-    def __len__(self) -> int:
-        return len(self.kept)
-
-    def batch(self, indices):
-        return self.whole.batch(self.kept[indices])
 
 
 class Watched(torch.nn.Module):
@@ -109,7 +94,7 @@ class Watched(torch.nn.Module):
         return self.trained.loss(*args, **kwargs)
 
 
-def score(model: Pi0, held_out: Some, samples: int = 8) -> float:
+def score(model: Pi0, held_out: data.Subset, samples: int = 8) -> float:
     """The mean energy score of held-out chunks, ten Euler steps."""
     indices = torch.arange(len(held_out))[::8]
     observation, actions, mask = held_out.batch(indices)
@@ -204,11 +189,9 @@ def last_energy(result: dict) -> float:
     return list(result["energy"].values())[-1]
 
 
-def chosen(results: dict[str, dict], road: str) -> list[dict]:
-    """A road's results, a training per seed, at the learning rate that is best with seed 0."""
-    tried = {rate: results[f"{road}, seed 0, rate {rate:g}"] for rate in RATES}
-    rate = min(tried, key=lambda rate: last_energy(tried[rate]))
-    return [results[f"{road}, seed {seed}, rate {rate:g}"] for seed in SEEDS]
+def best_rate(results: dict[str, dict], road: str) -> float:
+    """The learning rate with which held-out chunks are forecast best, with seed 0."""
+    return min(RATES, key=lambda r: last_energy(results[f"{road}, seed 0, rate {r:g}"]))
 
 
 def load() -> dict[str, dict]:
@@ -240,14 +223,14 @@ def main() -> None:
     load_options = dict(split="all", test_every=None, prompt_length=None, tokenizer=spoken)
     whole = data.load(recipes.demonstrations(recipes.TOUCH), 8, **load_options)
     last = len(whole.episodes) - HELD_OUT
-    chunks, held_out = Some(whole, range(last)), Some(whole, range(last, last + HELD_OUT))
+    chunks = data.Subset(whole, whole.episodes[:last])
+    held_out = data.Subset(whole, whole.episodes[last:])
     for name, road in ROADS.items():
         if words and not any(word in name for word in words):
             continue
         for rate in RATES:
             add(f"{name}, seed 0, rate {rate:g}", road, 0, rate, chunks, held_out)
-        tried = {r: load()[f"{name}, seed 0, rate {r:g}"] for r in RATES}
-        rate = min(tried, key=lambda rate: last_energy(tried[rate]))
+        rate = best_rate(load(), name)
         for seed in SEEDS[1:]:
             add(f"{name}, seed {seed}, rate {rate:g}", road, seed, rate, chunks, held_out)
 

@@ -107,21 +107,6 @@ class Run:
         return EULER if METHODS[self.method] in (Pi0, OctoFlow) else (10,)
 
 
-class Some:
-    """Evenly spaced episodes of a data set: all that `train.fit` asks for."""
-
-    def __init__(self, whole, count: int):
-        wanted = torch.tensor(whole.episodes)[:: len(whole.episodes) // count][:count]
-        self.kept = torch.isin(whole.episode_index, wanted).nonzero().flatten()
-        self.whole, self.stats, self.about = whole, whole.stats, whole.about
-
-    def __len__(self) -> int:
-        return len(self.kept)
-
-    def batch(self, indices):
-        return self.whole.batch(self.kept[indices])
-
-
 class EndAtTouch(gymnasium.Wrapper):
     """Ends a trial where the wall is touched: it is a failure from then on."""
 
@@ -150,7 +135,10 @@ def fitted(run: Run, rate: float, steps: int, demonstrations) -> tuple[torch.nn.
         ema=0.99,
         seed=run.seed,
     )
-    some = Some(demonstrations, run.demonstrations) if run.demonstrations else demonstrations
+    some = demonstrations
+    if count := run.demonstrations:  # evenly spaced
+        every = len(some.episodes) // count
+        some = data.Subset(some, some.episodes[::every][:count])
     trained = tau.TrainedOn(model, TAUS[run.draw]) if run.draw else model
     losses = train.fit(trained, some, recipe=recipe, progress=False)
     model.stats, model.about = demonstrations.stats, demonstrations.about()
@@ -207,7 +195,7 @@ def milliseconds(models: dict, seen, rounds: int = 15) -> dict[str, dict[str, fl
 
 
 def noise_errors(model: Octo, held_out) -> list[float]:
-    """How far the predicted noise of held-out chunks is off at each of the head's 20 levels, rms."""
+    """How far the predicted noise of held-out chunks is off at each of the 20 levels, rms."""
     seen, actions, mask = held_out.batch(torch.arange(len(held_out))[::6])
     noise = torch.randn(actions.shape, generator=torch.Generator().manual_seed(0))
     found = []

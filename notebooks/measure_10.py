@@ -22,20 +22,6 @@ SEEDS = (0, 1, 2)
 EPISODES = (4, 16)  # and all of them
 
 
-class Fewer:
-    """The items of the first n episodes of a data set, all that train.fit asks for."""
-
-    def __init__(self, whole, n: int):
-        first = torch.tensor(whole.episodes[:n])
-        self.whole, self.kept = whole, torch.isin(whole.episode_index, first).nonzero().flatten()
-
-    def __len__(self) -> int:
-        return len(self.kept)
-
-    def batch(self, indices):
-        return self.whole.batch(self.kept[indices])
-
-
 def measure(source: str, method: str, seed: int, episodes: int | None) -> dict:
     """Scores of one training, per held-out episode: {steps: {episode: mean energy score}}."""
     load = dict(source=source, horizon=16, prompt_length=None)
@@ -43,7 +29,9 @@ def measure(source: str, method: str, seed: int, episodes: int | None) -> dict:
     dims = dict(action_dim=len(train_set.action_names), state_dim=len(train_set.state_names))
     torch.manual_seed(seed)
     model = {"flow": Pi0, "regression": Regression}[method](Pi0Config.mini(**dims, horizon=16))
-    chunks = train_set if episodes is None else Fewer(train_set, episodes)
+    chunks = (
+        train_set if episodes is None else data.Subset(train_set, train_set.episodes[:episodes])
+    )
     train.fit(model, chunks, recipe=train.Recipe(**RECIPE, seed=seed), progress=False)
     items = evaluate.spread(test_set, 300)
     scores = {}

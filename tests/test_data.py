@@ -1031,3 +1031,17 @@ def test_other_normalisations(v21):
     torch.testing.assert_close(*raw)
     with pytest.raises(ValueError, match="normalise is one of"):
         data.load(v21, horizon=4, cameras=[], normalise="mean")
+
+
+def test_a_subset_is_some_episodes_with_the_statistics_of_all():
+    whole = data.load("metaworld-two-ways", horizon=4, cameras=[])
+    chosen = [whole.episodes[3], whole.episodes[1]]
+    some = data.Subset(whole, chosen)
+    assert set(some.episode_index.tolist()) == set(chosen)
+    assert len(some) == sum((whole.episode_index == e).sum().item() for e in chosen)
+    _, actions, _ = some.batch(torch.tensor([0, len(some) - 1]))
+    _, expected, _ = whole.batch(some.kept[[0, -1]])
+    assert torch.equal(actions, expected) and some.stats.keys() == whole.stats.keys()
+    assert some.about() == whole.about()
+    with pytest.raises(ValueError, match="no episode 10000"):
+        data.Subset(whole, [10_000])

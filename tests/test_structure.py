@@ -45,7 +45,7 @@ ROOMS = {
     "exercises": {"flow", "toys", "evaluate", "pi0", "robot", *EXPORTED},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": "sources lerobot writer frames mixture chunks problems report neighbours",
+    "data": "sources lerobot writer frames mixture subset chunks problems report neighbours",
     "checkpoint": "files adapters layouts sizes lerobot statistics about places store run",
     "toys": "targets network",
     "baselines": "regression giant_decoder insulated diffusion head octo two_step tau",

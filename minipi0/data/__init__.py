@@ -4,7 +4,8 @@
     train = data.load("cr5-banana", horizon=16)
     observation, actions, action_mask = train[0]
 
-sources -> lerobot -> frames, mixture -> chunks, and writer for new data sets. problems and report
+sources -> lerobot -> frames, mixture -> chunks, subset for some episodes of one, and
+writer for new data sets. problems and report
 say what is wrong with a recording: `python -m minipi0.data FOLDER_OR_NAME`. No file here knows a
 model.
 """
@@ -12,5 +13,6 @@ model.
 from minipi0.data.chunks import ActionChunks, load
 from minipi0.data.mixture import Mixture
 from minipi0.data.sources import available
+from minipi0.data.subset import Subset
 
-__all__ = ["ActionChunks", "Mixture", "available", "load"]
+__all__ = ["ActionChunks", "Mixture", "Subset", "available", "load"]
