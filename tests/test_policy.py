@@ -10,7 +10,7 @@ from PIL import Image
 from synthetic import TINY, Chunks
 
 from minipi0 import Observation, Pi0, prompt, train
-from minipi0.baselines import GaussianRegression, Regression
+from minipi0.baselines import GaussianRegression, GiantDecoder, Insulated, Regression
 from minipi0.robot import server
 from minipi0.robot.policy import Policy
 
@@ -412,3 +412,11 @@ def test_options_may_change_between_calls():
     assert policy.needs_observation
     policy.act(observation())
     assert not policy.needs_observation, "the queue keeps its length until the next reset"
+
+
+@pytest.mark.parametrize("kind", [GiantDecoder, Insulated])
+def test_a_road_beside_the_vlm_acts_from_its_folder(kind, tmp_path):
+    torch.manual_seed(0)
+    made = kind(CONFIG)
+    made.save_pretrained(tmp_path, stats=STATS, about=ABOUT)
+    assert type(Policy.from_pretrained(tmp_path).model) is kind

@@ -24,6 +24,8 @@ from minipi0 import prompt as words
 from minipi0.baselines import (
     NOISE,
     GaussianRegression,
+    GiantDecoder,
+    Insulated,
     L1Regression,
     Octo,
     OctoFlow,
@@ -39,7 +41,10 @@ from minipi0.pi0 import Pi0
 from minipi0.robot.chunking import Ensemble, Queue, continue_chunk
 from minipi0.robot.inputs import flatten, picture, short, vector
 
-KINDS = (Pi0, Regression, L1Regression, GaussianRegression, TwoStep, Octo, OctoFlow)
+KINDS = (
+    *(Pi0, Regression, L1Regression, GaussianRegression, TwoStep, Octo, OctoFlow),
+    *(GiantDecoder, Insulated),
+)
 MODELS = {model.__name__: model for model in KINDS}
 LONGEST = 1000  # characters of a prompt: what attends to more is no instruction, and costs memory
 FAR = 20  # standard deviations from the training data: no robot goes there, another unit does
