@@ -89,7 +89,7 @@ def test_the_command_makes_a_paligemma(tmp_path, monkeypatch):
     folder = pretrain.make(tmp_path / "made", recipe, progress=False)
     sizes = dict(action_expert=pretrain.EXPERT, action_dim=4, state_dim=4, horizon=8)
     assert Pi0.from_paligemma(folder, **sizes).config == pretrain.SIZE
-    assert open_checkpoint(folder).about()["recipe_sha256"] == recipe.digest
+    assert open_checkpoint(folder).about()["recipe_sha256"] == recipes.digest(recipe)
 
 
 def carried() -> Pi0:
@@ -98,9 +98,8 @@ def carried() -> Pi0:
 
 
 def test_the_carried_vlm_points_at_what_it_never_saw_before():
-    assert (
-        open_checkpoint(recipes.CARRIED / "vlm").about()["recipe_sha256"]
-        == pretrain.Pretraining().digest
+    assert open_checkpoint(recipes.CARRIED / "vlm").about()["recipe_sha256"] == recipes.digest(
+        pretrain.Pretraining()
     )
     unseen = questions.photograph(range(9000, 9030), seed=7, progress=False)
     right = questions.score(carried(), unseen, torch.arange(len(unseen)))

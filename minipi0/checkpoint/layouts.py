@@ -106,11 +106,7 @@ def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
     The parts are views, so they cost no memory. The VLM's head is its embedding, the action
     expert's unused head is zeros.
     """
-    released = {}
-    for name, tensor in state.items():
-        tensor = -tensor if changes_sign(name) else tensor
-        parts = tensor.split(row_counts(name, len(tensor), config))
-        released |= dict(zip(released_names(name), parts, strict=True))
+    released = _apart(state, config)
     embedding = state["embedding.weight"]
     released[VLM_HEAD] = embedding
     released[ACTION_HEAD] = embedding.new_zeros(len(embedding), config["action_expert"]["width"])
@@ -120,8 +116,14 @@ def to_released(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
 def to_paligemma(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
     """The PaliGemma inside, under the names of transformers' files; its head is its embedding."""
     part = {name: tensor for name, tensor in state.items() if name.startswith(PALIGEMMA)}
+    released = _apart(part, config)
+    return {name.removeprefix(_WITHIN): tensor for name, tensor in released.items()}
+
+
+def _apart(state: dict[str, Tensor], config: dict) -> dict[str, Tensor]:
     released = {}
-    for name, tensor in part.items():
+    for name, tensor in state.items():
+        tensor = -tensor if changes_sign(name) else tensor
         parts = tensor.split(row_counts(name, len(tensor), config))
         released |= dict(zip(released_names(name), parts, strict=True))
-    return {name.removeprefix(_WITHIN): tensor for name, tensor in released.items()}
+    return released

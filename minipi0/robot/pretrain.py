@@ -8,8 +8,6 @@ puts a fresh action expert beside it, as pi0's authors did with the large one.
 """
 
 import argparse
-import hashlib
-import json
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -25,7 +23,7 @@ from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
 from minipi0.data.sources import cache_folder
 from minipi0.pi0 import Pi0
 from minipi0.robot import questions
-from minipi0.robot.recipes import CARRIED
+from minipi0.robot.recipes import CARRIED, digest
 
 _HEADS = dict(depth=4, num_heads=4, num_kv_heads=1, head_dim=32)
 EXPERT = ExpertConfig(width=64, mlp_dim=128, **_HEADS)  # the usual action expert beside this VLM
@@ -57,11 +55,6 @@ class Pretraining:
     config: Pi0Config = SIZE
     seeing: train.Recipe = _recipe(1800, learning_rate=2e-3, batch_size=64)
     training: train.Recipe = _recipe(3500, learning_rate=1e-3, batch_size=64)
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the values, as `recipes.digest`."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 class Seeing(nn.Module):
@@ -119,7 +112,7 @@ def make(out: str | Path, recipe: Pretraining | None = None, progress: bool = Tr
     asked = pictures(recipe.pictures, recipe.seed, progress)
     torch.manual_seed(recipe.training.seed)
     model = Pi0(recipe.config)
-    state = cache_folder() / "runs" / recipe.digest[:16]  # until the training is through
+    state = cache_folder() / "runs" / digest(recipe)[:16]  # until the training is through
     resume, started = (state / run.STATE).exists(), time.time()
     if not resume:
         sizes = recipe.config.vision
@@ -130,7 +123,7 @@ def make(out: str | Path, recipe: Pretraining | None = None, progress: bool = Tr
     train.fit(answering, asked, recipe=recipe.training, **run_of)
     about = {
         "recipe": asdict(recipe),
-        "recipe_sha256": recipe.digest,
+        "recipe_sha256": digest(recipe),
         "command": "python -m minipi0.robot.pretrain",
         "seed": recipe.training.seed,
         "seconds": {

@@ -69,6 +69,24 @@ def make_world(name: str):
     return world
 
 
+def snapshot(world) -> np.ndarray:
+    """The simulator's whole state, which `restore` brings back bit for bit."""
+    import mujoco
+
+    state = np.empty(mujoco.mj_stateSize(world.model, mujoco.mjtState.mjSTATE_INTEGRATION))
+    mujoco.mj_getState(world.model, world.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+    return state
+
+
+def restore(world, state: np.ndarray) -> None:
+    """Set the simulator to a state of `snapshot`."""
+    import mujoco
+
+    mujoco.mj_resetData(world.model, world.data)
+    mujoco.mj_setState(world.model, world.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+    mujoco.mj_forward(world.model, world.data)
+
+
 def check_action(action) -> np.ndarray:
     """An action, 4 finite numbers, as float64; raises ValueError for anything else."""
     if np.shape(action) != (4,) or not np.isfinite(action).all():

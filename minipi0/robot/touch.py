@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipi0.robot.simulator import Expert, Robot, make_world
+from minipi0.robot.simulator import Expert, Robot, make_world, restore, snapshot
 
 COLOURS = {
     "black": (0.04, 0.04, 0.04),
@@ -108,16 +108,12 @@ class Touch(Robot):
 
     def move_hand(self, to: np.ndarray) -> np.ndarray:
         """The arm at rest with its hand at `to`, float64[3]. Returns what `_advance` does."""
-        import mujoco
-
-        world, kind = self.world, mujoco.mjtState.mjSTATE_INTEGRATION
+        world = self.world
         if self.start is None:
             world._last_rand_vec = np.array([0.0, 0.6, 0.02, 0.1, 0.8, 0.2])
             world.reset()
-            self.start = np.empty(mujoco.mj_stateSize(world.model, kind))
-            mujoco.mj_getState(world.model, world.data, self.start, kind)
-        mujoco.mj_setState(world.model, world.data, self.start, kind)
-        mujoco.mj_forward(world.model, world.data)
+            self.start = snapshot(world)
+        restore(world, self.start)
         for _ in range(60):  # simulator steps
             seen, _ = self._advance(np.array([*10 * (to - world.get_endeff_pos()), -1.0]))
         return seen

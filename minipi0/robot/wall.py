@@ -8,7 +8,7 @@ time: with a long runway there is time to drift to one, with a short one there i
 
 import numpy as np
 
-from minipi0.robot.simulator import LEFT, RIGHT, Expert, Robot, make_world
+from minipi0.robot.simulator import LEFT, RIGHT, Expert, Robot, make_world, restore, snapshot
 
 PROMPTS = {  # how demonstrators say it; the first is the usual instruction
     None: ("carry the puck past the wall", "go around the wall", "past the wall"),
@@ -67,7 +67,7 @@ class Wall(Robot):
 
     def place(self, rng: np.random.Generator) -> np.ndarray:
         """Hand and puck in front of the wall's middle, each number at most 1 cm off."""
-        _restore(self.world, self.grasped)
+        restore(self.world, self.grasped)
         y = WALL[1] - HALF[1] - rng.uniform(*self.runway)
         start = rng.uniform((-0.01, y - 0.002, HEIGHT - 0.005), (0.01, y + 0.002, HEIGHT + 0.005))
         for _ in range(160):  # simulator steps
@@ -149,8 +149,7 @@ def _advance(world, action: np.ndarray) -> np.ndarray:
 
 
 def _grasp(world) -> np.ndarray:
-    """Let the arm take the puck. Returns the simulator's state, which `_restore` brings back."""
-    import mujoco
+    """Let the arm take the puck. Returns the simulator's state, for `restore`."""
 
     world.hand_init_pos = np.array([0.0, 0.6, 0.2])
     world._last_rand_vec = np.array([0.0, 0.6, 0.02, *GOAL])
@@ -165,14 +164,4 @@ def _grasp(world) -> np.ndarray:
             seen = _advance(world, np.array([*10 * (target - world.get_endeff_pos()), grip]))
     if not np.linalg.norm(seen[4:7] + (0, 0, GRIP) - seen[:3]) < 0.03:
         raise RuntimeError(f"the arm did not take the puck: hand {seen[:3]}, puck {seen[4:7]}")
-    state = np.empty(mujoco.mj_stateSize(world.model, mujoco.mjtState.mjSTATE_INTEGRATION))
-    mujoco.mj_getState(world.model, world.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
-    return state
-
-
-def _restore(world, state: np.ndarray) -> None:
-    import mujoco
-
-    mujoco.mj_resetData(world.model, world.data)
-    mujoco.mj_setState(world.model, world.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
-    mujoco.mj_forward(world.model, world.data)
+    return snapshot(world)

@@ -51,11 +51,8 @@ def count(model: nn.Module, batch_size: int, cameras: int = 1, prompt_length: in
 
     def keep(x: torch.Tensor) -> torch.Tensor:
         storage = x.untyped_storage()
-        if storage._cdata not in mine:
-            kept[storage._cdata] = (
-                storage.nbytes(),
-                storage,
-            )  # held, so that none takes its number
+        if storage._cdata not in mine:  # held, so that no later one takes its number
+            kept[storage._cdata] = (storage.nbytes(), storage)
         return x
 
     c, device = model.config, trained[0].device

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from minipi0.checkpoint import PALIGEMMA
+
 # beginnings of parameters' names
 PARTS = {
     "vision": ("vision.",),
-    "vlm": ("vision.", "projector.", "embedding.", "experts.vlm."),  # all that is PaliGemma's
+    "vlm": PALIGEMMA,  # the tower included
     "expert": (
         *("experts.action.", "state_proj.", "action_in_proj.", "action_out_proj."),
         *("action_time_mlp_in.", "action_time_mlp_out."),
