@@ -1,4 +1,4 @@
-"""The trainings behind notebook 06:  python notebooks/measure_06.py [WORD …]
+"""Trainings for notebook 06, still to be written:  python notebooks/measure_06.py [WORD …]
 
 A road is a way to put actions beside the carried VLM. Every road is trained on the same
 demonstrations with the same recipe, from the same VLM, and meets the same scenes. RESULTS grows by
@@ -69,6 +69,7 @@ class Road:
 
 ROADS = {
     "separate expert": Road(),
+    "separate expert, as wide as the VLM": Road(width=pretrain.SIZE.vlm.width),
     "one giant decoder": Road(GiantDecoder),
     "frozen VLM": Road(frozen=True),
     "gradient stopped, VLM on its questions": Road(Insulated, questions=True),
