@@ -371,5 +371,5 @@ class Policy:
             raise ValueError("an ensemble knows no delay and no real_time: choose one of them")
         if self.ensemble is not None and not np.isfinite(self.ensemble):
             raise ValueError(f"the decay of an ensemble must be finite, not {self.ensemble}")
-        if self.real_time and type(self.model) is not Pi0:
+        if self.real_time and type(self.model) not in (Pi0, GiantDecoder, Insulated):
             raise ValueError(f"real_time needs a flow model, not a {type(self.model).__name__}")
