@@ -1,0 +1,30 @@
+"""How a figure reaches the page: one picture with a text for readers who do not see it."""
+
+from base64 import b64encode
+from html import escape
+from io import BytesIO
+
+import matplotlib.pyplot as plt
+from IPython.display import HTML, display
+
+DPI = 144  # of the file; it is shown at the figure's own size
+
+
+def show(alt: str) -> None:
+    """Show the current figure and close it.
+
+    alt: one or two sentences that say what the picture shows. A screen reader reads them, and they
+        stand in the picture's place where it cannot be drawn.
+    Raises ValueError where nothing was drawn, and where the text is empty.
+    """
+    if not alt.strip():
+        raise ValueError("a figure needs a text that says what it shows")
+    if not plt.get_fignums():
+        raise ValueError("there is no figure to show: draw one first")
+    figure, file = plt.gcf(), BytesIO()
+    figure.savefig(file, format="png", dpi=DPI, transparent=True)
+    plt.close(figure)
+    width = round(figure.get_figwidth() * figure.dpi)
+    source = f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+    picture = f'<img src="{source}" alt="{escape(alt)}" width="{width}" style="max-width: 100%">'
+    display(HTML(picture, metadata={"alt": alt}))
