@@ -2,21 +2,19 @@
 
 import matplotlib.pyplot as plt
 import pytest
-from IPython.utils.capture import capture_output
 
-from minipi0.plots import show, style
+from minipi0.plots import output, show, style
 
 
-def test_a_figure_is_shown_with_its_text_and_closed():
+def test_a_figure_is_shown_with_its_text_and_closed(monkeypatch):
     plt.close("all")
     style.figure()
-    with capture_output() as shown:
-        show('Two arcs pass the obstacle, "left" & right')
-    (output,) = shown.outputs
-    assert (
-        'alt="Two arcs pass the obstacle, &quot;left&quot; &amp; right"' in output.data["text/html"]
-    )
-    assert "data:image/png;base64," in output.data["text/html"]
+    shown = []
+    monkeypatch.setattr(output, "display", shown.append)
+    show('Two arcs pass the obstacle, "left" & right')
+    (picture,) = shown
+    assert 'alt="Two arcs pass the obstacle, &quot;left&quot; &amp; right"' in picture.data
+    assert "data:image/png;base64," in picture.data
     assert not plt.get_fignums()
 
 

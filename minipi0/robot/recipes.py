@@ -84,7 +84,7 @@ TABLE_TRAINING = train.Recipe(
     warmup=200,
     ema=0.998,
 )
-TOUCH = Demonstrations(("Touch",), episodes=480)
+TOUCH = Demonstrations(("Touch",), episodes=960)
 RECIPES = {
     "tasks": Recipe("Pi0", TABLE, TABLE_SIZE, TABLE_TRAINING),
     "tasks_regression": Recipe("Regression", TABLE, TABLE_SIZE, TABLE_TRAINING),

@@ -37,7 +37,7 @@ TRAINED = tuple(name for name in NAMES if name not in NEW_PAIRS + NEW_COLOURS)
 
 LOW, HIGH = (-0.24, 0.55), (0.24, 0.85)  # m, where things stand
 APART = 0.14  # m, between two things
-NEAR = 0.045  # m from hand to a thing's top: that is a touch
+NEAR = 0.06  # m from hand to a thing's top: that is a touch
 ABOVE = 0.025  # m, so far above the top the hand is when the fingertips touch
 SPEED = 0.45  # the expert's, in units of the action
 FRONT = dict(lookat=(0.0, 0.67, 0.03), azimuth=-90, elevation=-58, distance=0.82)
