@@ -1,8 +1,58 @@
-"""Pictures that several notebooks draw: clouds over their target, camera frames."""
+"""Pictures that several notebooks draw: chunks around the disc, clouds, camera frames."""
 
 import numpy as np
+from matplotlib.patches import Circle
 
 from minipi0.plots import style
+
+WIDEST = 11.0  # inches of a whole figure: a page shows it at 990 px
+
+
+def scribbles(path, taus, obstacle, count: int = 30):
+    """Chunks on their path from noise to action: a panel per tau, a line per chunk.
+
+    path: float[steps + 1, B, T, 2], noise first, as `flow.euler(..., path=True)` gives it
+    taus: where to look, multiples of 1 / steps
+    obstacle: a toys.Obstacle
+    count: how many of the chunks to draw
+
+    Returns the figure.
+    """
+    width = WIDEST / len(taus)
+    fig, axes = style.figure(1, len(taus), size=(width, 0.95 * width), squeeze=False, sharey=True)
+    names = {0: ": noise", 1: ": actions"}
+    for ax, tau in zip(axes[0], taus, strict=True):
+        _disc(ax, obstacle)
+        for way_points in path[round(tau * (len(path) - 1))][:count]:
+            colour = style.FLOW if tau == 1 else style.NOISE
+            ax.plot(*way_points.T, color=colour, lw=0.8, alpha=0.6)
+        style.square(ax, 2.6, xticks=[-2, 0, 2], yticks=[-2, 0, 2])
+        ax.set_title(rf"$\tau$ = {tau:g}" + names.get(tau, ""))
+    return fig
+
+
+def driven(panels: dict, obstacle, colours=None, count: int = 60):
+    """A panel per set of finished chunks, driven past the disc; those that hit it are black.
+
+    panels: {title: float[B, T, 2]}
+    obstacle: a toys.Obstacle
+    colours: of the chunks that do not hit it, one per panel
+    count: how many chunks of a panel to draw; the title counts all
+
+    Returns the figure.
+    """
+    size = (min(3.9, WIDEST / len(panels)), 2.9)
+    fig, axes = style.figure(1, len(panels), size=size, squeeze=False, sharey=True)
+    colours = colours or [style.DATA] * len(panels)
+    for ax, (title, some), colour in zip(axes[0], panels.items(), colours, strict=True):
+        hits = obstacle.collides(some)
+        _disc(ax, obstacle)
+        for path, hit in zip(some[:count], hits, strict=False):
+            ax.plot(*path.T, color="black" if hit else colour, lw=0.8, alpha=0.5)
+        ax.set(xlim=(-2.3, 2.3), ylim=(-1.6, 1.6), aspect="equal", xlabel="x")
+        ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (black)", fontsize=10)
+    axes[0, 0].set_ylabel("y: left is up")
+    return fig
 
 
 def clouds(panels: dict, target, colours=None):
@@ -14,7 +64,9 @@ def clouds(panels: dict, target, colours=None):
 
     Returns the figure.
     """
-    fig, axes = style.figure(1, len(panels), size=(3.1, 3.4), squeeze=False, sharey=True)
+    width = min(3.1, WIDEST / len(panels))
+    size = (width, width + 0.3)
+    fig, axes = style.figure(1, len(panels), size=size, squeeze=False, sharey=True)
     colours = colours or [style.DATA] * len(panels)
     for ax, (title, points), colour in zip(axes[0], panels.items(), colours, strict=True):
         style.discs(ax, target)
@@ -46,3 +98,10 @@ def frames(images, titles):
 def picture(image) -> np.ndarray:
     """float[3, S, S] in [-1, 1] -> float[S, S, 3] in [0, 1], as imshow takes it."""
     return np.asarray(image).transpose(1, 2, 0) / 2 + 0.5
+
+
+def _disc(ax, obstacle):
+    """The disc, the start and the goal."""
+    ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
+    ax.plot(*obstacle.start, "k>", ms=7, zorder=4)
+    ax.plot(*obstacle.goal, "k*", ms=11, zorder=4)
