@@ -19,6 +19,8 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
+from minipi0.plots.output import packed
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -80,15 +82,9 @@ def clean(output):
 
 
 def smaller(png: str) -> str:
-    """A base64 PNG packed anew: a drawing with 256 colours, which nobody can tell from it, and a
-    photograph (it has many more colours) as it is.
-    """
-    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    if image.getcolors(8000):
-        image = image.quantize(256, dither=Image.Dither.NONE)
-    packed = io.BytesIO()
-    image.save(packed, "PNG", optimize=True)
-    return min(png, base64.b64encode(packed.getvalue()).decode(), key=len)
+    """A base64 PNG packed anew where that makes it smaller (`plots.show` has packed its own)."""
+    again = packed(Image.open(io.BytesIO(base64.b64decode(png))))
+    return min(png, base64.b64encode(again).decode(), key=len)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ from matplotlib.patches import Circle
 
 from minipi0.plots import style
 
-WIDEST = 11.0  # inches of a whole figure: a page shows it at 990 px
-
 
 def scribbles(path, taus, obstacle, count: int = 30):
     """Chunks on their path from noise to action: a panel per tau, a line per chunk.
@@ -18,8 +16,7 @@ def scribbles(path, taus, obstacle, count: int = 30):
 
     Returns the figure.
     """
-    width = WIDEST / len(taus)
-    fig, axes = style.figure(1, len(taus), size=(width, 0.95 * width), squeeze=False, sharey=True)
+    fig, axes = style.figure(1, len(taus), size=(2.2, 2.3), squeeze=False, sharey=True)
     names = {0: ": noise", 1: ": actions"}
     for ax, tau in zip(axes[0], taus, strict=True):
         _disc(ax, obstacle)
@@ -31,26 +28,23 @@ def scribbles(path, taus, obstacle, count: int = 30):
     return fig
 
 
-def driven(panels: dict, obstacle, colours=None, count: int = 60):
-    """A panel per set of finished chunks, driven past the disc; those that hit it are black.
+def driven(panels: dict, obstacle, count: int = 60):
+    """A panel per set of finished chunks: green where they pass the disc, red where they hit it.
 
     panels: {title: float[B, T, 2]}
     obstacle: a toys.Obstacle
-    colours: of the chunks that do not hit it, one per panel
     count: how many chunks of a panel to draw; the title counts all
 
     Returns the figure.
     """
-    size = (min(3.9, WIDEST / len(panels)), 2.9)
-    fig, axes = style.figure(1, len(panels), size=size, squeeze=False, sharey=True)
-    colours = colours or [style.DATA] * len(panels)
-    for ax, (title, some), colour in zip(axes[0], panels.items(), colours, strict=True):
+    fig, axes = style.figure(1, len(panels), size=(3.9, 2.9), squeeze=False, sharey=True)
+    for ax, (title, some) in zip(axes[0], panels.items(), strict=True):
         hits = obstacle.collides(some)
         _disc(ax, obstacle)
         for path, hit in zip(some[:count], hits, strict=False):
-            ax.plot(*path.T, color="black" if hit else colour, lw=0.8, alpha=0.5)
+            ax.plot(*path.T, color=style.REGRESSION if hit else style.FLOW, lw=0.8, alpha=0.5)
         ax.set(xlim=(-2.3, 2.3), ylim=(-1.6, 1.6), aspect="equal", xlabel="x")
-        ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (black)", fontsize=10)
+        ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (red)", fontsize=10)
     axes[0, 0].set_ylabel("y: left is up")
     return fig
 
@@ -64,9 +58,7 @@ def clouds(panels: dict, target, colours=None):
 
     Returns the figure.
     """
-    width = min(3.1, WIDEST / len(panels))
-    size = (width, width + 0.3)
-    fig, axes = style.figure(1, len(panels), size=size, squeeze=False, sharey=True)
+    fig, axes = style.figure(1, len(panels), size=(3.1, 3.4), squeeze=False, sharey=True)
     colours = colours or [style.DATA] * len(panels)
     for ax, (title, points), colour in zip(axes[0], panels.items(), colours, strict=True):
         style.discs(ax, target)
@@ -103,5 +95,5 @@ def picture(image) -> np.ndarray:
 def _disc(ax, obstacle):
     """The disc, the start and the goal."""
     ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
-    ax.plot(*obstacle.start, "k>", ms=7, zorder=4)
-    ax.plot(*obstacle.goal, "k*", ms=11, zorder=4)
+    ax.plot(*obstacle.start, ">", color=style.INK, ms=7, zorder=4)
+    ax.plot(*obstacle.goal, "*", color=style.INK, ms=11, zorder=4)

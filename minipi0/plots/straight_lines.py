@@ -78,7 +78,7 @@ def landings(curve, polygons: dict, steps, errors):
     plane.set(aspect="equal", xlabel=r"$x_1$", ylabel=r"$x_2$", title="where the steps lead")
     fig.legend(*plane.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     graph.loglog(steps, errors, "s-", color=style.ONE_STEP)
-    graph.loglog(steps, [errors[-1] * steps[-1] / n for n in steps], ":", color="black", lw=1)
+    graph.loglog(steps, [errors[-1] * steps[-1] / n for n in steps], ":", color=style.INK, lw=1)
     slope = dict(xytext=(-4, -14), textcoords="offset points", ha="right")
     middle = len(steps) // 2
     graph.annotate("slope −1", (steps[middle], errors[-1] * steps[-1] / steps[middle]), **slope)
@@ -96,8 +96,7 @@ def chunk(chunks, taus, names, obstacle):
 
     Returns the figure.
     """
-    size = (11.0 / len(taus), 2.1)
-    fig, axes = style.figure(2, len(taus), size=size, sharey="row")
+    fig, axes = style.figure(2, len(taus), size=(2.2, 2.1), sharey="row")
     for (plane, graph), actions, tau in zip(axes.T, chunks, taus, strict=True):
         plane.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
         plane.plot(*actions.T, "o-", color=style.FLOW, ms=2.5, lw=1)

@@ -41,7 +41,7 @@ def guess_of_tau(panels: dict):
     look = dict(fmt=".", color=style.FLOW, ecolor=style.NOISE, elinewidth=0.6, ms=4)
     for ax, (title, (tau, mean, std)) in zip(axes[0], panels.items(), strict=True):
         ax.errorbar(tau, mean, yerr=std, **look)
-        ax.plot([0, 1], [0, 1], "k--", lw=0.8)
+        ax.plot([0, 1], [0, 1], "--", color=style.INK, lw=0.8)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=r"true $\tau$", title=title)
     axes[0, 0].set_ylabel(r"$\tau$ guessed from the point: mean ± std")
     return fig
