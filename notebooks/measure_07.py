@@ -41,7 +41,7 @@ PARTS = {  # of the demonstrations: options of the scene, disturbance, episodes
     "held out": ({}, Disturbance(), 64),
 }
 STEPS = 800
-RATE, OTHER_RATE = 1.5e-3, 6e-4  # both tried for either start: 50 demonstrations a name, seed 0
+RATE, OTHER_RATE = 6e-4, 1.5e-3  # both tried for either start: 50 demonstrations a name, seed 0
 SEEDS = (0, 1, 2)
 COUNTS = (1, 5, 10, 25, 50)  # demonstrations a name
 FEW = 10
