@@ -10,7 +10,6 @@ import argparse
 import base64
 import io
 import os
-import re
 import sys
 import tempfile
 import time
@@ -20,8 +19,9 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
+from minipi0.plots.output import packed
+
 HERE = Path(__file__).resolve().parent
-PNG = re.compile(r"(data:image/png;base64,)([A-Za-z0-9+/=]+)")
 
 
 def refresh(path: Path) -> None:
@@ -71,8 +71,6 @@ def clean(output):
     data.pop("application/vnd.jupyter.widget-view+json", None)
     if "image/png" in data:
         data["image/png"] = smaller(data["image/png"])
-    if PNG.search(page := data.get("text/html", "")):  # of plots.show
-        data["text/html"] = PNG.sub(lambda found: found[1] + smaller(found[2]), page)
     text_only = data["text/plain"] if list(data) == ["text/plain"] else ""
     if output.output_type in ("display_data", "execute_result") and (
         not data or "Widget" in text_only or "%|" in text_only
@@ -84,16 +82,9 @@ def clean(output):
 
 
 def smaller(png: str) -> str:
-    """A base64 PNG packed anew: a drawing with 256 colours, which nobody can tell from it, and a
-    photograph (it has many more colours) as it is.
-    """
-    image = Image.open(io.BytesIO(base64.b64decode(png)))
-    if image.getcolors(8000):
-        kind = Image.Quantize.FASTOCTREE if image.mode == "RGBA" else Image.Quantize.MEDIANCUT
-        image = image.quantize(256, kind, dither=Image.Dither.NONE)
-    packed = io.BytesIO()
-    image.save(packed, "PNG", optimize=True)
-    return min(png, base64.b64encode(packed.getvalue()).decode(), key=len)
+    """A base64 PNG packed anew where that makes it smaller (`plots.show` has packed its own)."""
+    again = packed(Image.open(io.BytesIO(base64.b64decode(png))))
+    return min(png, base64.b64encode(again).decode(), key=len)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def fans(panels, names, dims, fps: float):
             time = np.arange(len(actions)) / fps
             thin = dict(lw=0.8, alpha=0.5) if len(samples) > 1 else dict(lw=1.8)
             ax.plot(time, np.asarray(samples)[:, :, d].T, color=colour_of(name), **thin)
-            ax.plot(time, actions[:, d], "k", lw=1.8, label="demonstrated")
+            ax.plot(time, actions[:, d], color=style.INK, lw=1.8, label="demonstrated")
         row[0].set_ylabel(name.replace(", ", "\n").replace(" + ", "\n+ "))
     for ax, d in zip(axes[0], dims, strict=True):
         ax.set_title(f"{names[d]} (normalised)")
@@ -116,7 +116,7 @@ def histograms(predictions: dict, demonstrated, low: float, high: float, title: 
     panels = {"demonstrated": demonstrated} | predictions
     for ax, (name, values) in zip(axes, panels.items(), strict=True):
         colour = style.DATA if name == "demonstrated" else colour_of(name)
-        ax.axvspan(low, high, color="0.92")
+        ax.axvspan(low, high, color=style.FAINT)
         values = np.clip(values, bins[0], bins[-1])
         ax.hist(values, bins, weights=np.full(len(values), 1 / len(values)), color=colour)
         ax.set_title(name.replace(", ", "\n"), fontsize=9)
@@ -225,7 +225,7 @@ def ablation(losses: dict, intact: float):
     """
     fig, ax = style.figure(size=(7, 0.42 * len(losses) + 1.0))
     ax.barh(list(losses), list(losses.values()), color=style.PATH)
-    ax.axvline(intact, color="k", lw=1)
+    ax.axvline(intact, color=style.INK, lw=1)
     ax.annotate("as recorded", (intact, -0.5), (3, 0), textcoords="offset points", fontsize=8)
     for row, value in enumerate(losses.values()):
         text = f"{value / intact - 1:+.0%}"
