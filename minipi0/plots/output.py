@@ -25,10 +25,11 @@ def show(alt: str) -> None:
     if not plt.get_fignums():
         raise ValueError("there is no figure to show: draw one first")
     figure, file = plt.gcf(), BytesIO()
-    figure.savefig(file, format="png", dpi=DPI)
+    # tight: no title or legend is cut
+    figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.05)
     plt.close(figure)
-    file = packed(Image.open(file))
-    width = min(round(figure.get_figwidth() * figure.dpi), style.WIDEST)
+    image = Image.open(file)
+    width, file = min(round(image.width * figure.dpi / DPI), style.WIDEST), packed(image)
     source = f"data:image/png;base64,{b64encode(file).decode()}"
     picture = f'<img src="{source}" alt="{escape(alt)}" width="{width}" style="max-width: 100%">'
     display(HTML(picture, metadata={"alt": alt}))
