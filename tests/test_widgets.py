@@ -79,12 +79,12 @@ def test_a_network_is_sampled_on_the_grid_as_bytes():
 
     w = FlowField(network=velocity)
     assert w.field == "network"
-    table = np.frombuffer(w.network, np.float32).reshape(
+    table = np.frombuffer(w.network, np.float16).reshape(
         targets.GRID["taus"], targets.GRID["side"], targets.GRID["side"], 2
     )
     line, taus = np.linspace(-4, 4, targets.GRID["side"]), np.linspace(0, 1, targets.GRID["taus"])
     t, y, x = np.meshgrid(taus, line, line, indexing="ij")
-    np.testing.assert_allclose(table, np.stack([x * t, y - t], -1), atol=1e-5)
+    np.testing.assert_allclose(table, np.stack([x * t, y - t], -1), atol=2e-3)
     before = w.network
     w.set_network(lambda x, tau: x)
     assert w.network != before
@@ -185,9 +185,10 @@ def test_the_obstacle_is_drawn_as_a_disc_by_twin_and_fallback(monkeypatch):
 
 
 # ---- the same mathematics in JavaScript ----------------------------------------------------------
-def run_js(code: str):
-    """The JSON value of `result`, computed after mixture.js by node, or else by Chromium."""
-    code = browser_code("mixture.js") + code
+def run_js(code: str, *files: str):
+    """The JSON value of `result`, computed after these files by node, or else by Chromium."""
+    code = browser_code(*files or ("random.js", "mixture.js")) + code
+    code = code.replace("export default", "const widget =")  # this is no module
     if node := shutil.which("node"):
         code += "\nconsole.log(JSON.stringify(result));"
         done = subprocess.run(
@@ -260,12 +261,13 @@ def test_js_interpolates_the_network_grid():
     table = base64.b64encode(targets.sample_grid(velocity).tobytes()).decode()
     points = [[0.03, -1.27, 0.512], [3.9, 3.1, 0.0], [-4, 4, 1], [1.01, 0.99, 0.999]]
     result = run_js(f"""const bytes = Uint8Array.from(atob("{table}"), (c) => c.charCodeAt(0));
-        const f = gridField(new Float32Array(bytes.buffer), {json.dumps(targets.GRID)});
+        const data = Float32Array.from(new Uint16Array(bytes.buffer), float16);
+        const f = gridField(data, {json.dumps(targets.GRID)});
         const result = [...{points}, [9, -9, 1]].map((p) => f(...p));""")
     for (x, y, tau), v in zip(points, result, strict=False):
-        np.testing.assert_allclose(v, velocity(torch.tensor([[x, y]]), tau)[0], atol=1e-4)
+        np.testing.assert_allclose(v, velocity(torch.tensor([[x, y]]), tau)[0], atol=0.01)
     np.testing.assert_allclose(
-        result[-1], velocity(torch.tensor([[4.0, -4.0]]), 1.0)[0], atol=1e-4
+        result[-1], velocity(torch.tensor([[4.0, -4.0]]), 1.0)[0], atol=0.01
     )  # beyond the rim: its nearest point
 
 

@@ -34,7 +34,7 @@ function openView(model, el, { label, draw }) {
     return view.inside([(2 * right - 1) * EXTENT, (1 - 2 * down) * EXTENT]);
   };
   view.limit = 0.97 * EXTENT;
-  view.inside = (point) => point.map((c) => Math.round(Math.max(-view.limit, Math.min(view.limit, c)) * 100) / 100);
+  view.inside = (point, limit = view.limit) => point.map((c) => Math.round(Math.max(-limit, Math.min(limit, c)) * 100) / 100);
 
   // Set traits, and tell Python at once: ipywidgets holds back what a busy kernel cannot take, and only then knows which of
   // the kernel's echoes are old. (An echo of a value from 100 ms ago would throw a moving tau back.)
@@ -68,13 +68,13 @@ function openView(model, el, { label, draw }) {
 }
 
 // A point that is dragged with the mouse or moved with arrow keys (Shift: finer). trait: a name of a pair in the model.
-function addHandle(view, { trait, name, colour }) {
-  const { model, limit } = view;
+function addHandle(view, { trait, name, colour, limit = view.limit }) {
+  const { model } = view;
   const node = element(view.plane, "div", { class: "m0-handle", role: "slider", tabindex: 0, "aria-roledescription": "point in the plane",
     "aria-label": `${name}: arrow keys move it, Shift for small steps`, "aria-valuemin": -limit, "aria-valuemax": limit });
   node.title = `${name}: drag it, or focus it and use the arrow keys`;
   node.style.background = colour;
-  const move = (point) => view.set({ [trait]: view.inside(point) });
+  const move = (point) => view.set({ [trait]: view.inside(point, limit) });
   let held = false;
   node.addEventListener("pointerdown", (event) => { held = event.button === 0; if (held) node.setPointerCapture(event.pointerId); });
   node.addEventListener("pointermove", (event) => { if (held) move(view.at(event)); });

@@ -1,5 +1,4 @@
 // The flow from noise to a target distribution: arrows at tau, particles that follow them, one particle's path in full.
-const DURATION = 4000; // ms from tau = 0 to 1 while playing
 const SHOW = { marginal: "the marginal field", conditional: "their own straight lines" };
 const FIELD = { exact: "exact (closed form)", network: "the trained network's" };
 
@@ -12,7 +11,7 @@ export default {
     addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
     addSlider(view, { trait: "euler_steps", name: "Euler steps n", min: 1, max: 50, step: 1, digits: 0 });
     const buttons = element(view.side, "div", { class: "m0-row" });
-    const play = addButton(buttons, () => view.set({ playing: !model.get("playing"), tau: model.get("tau") < 1 ? model.get("tau") : 0 }));
+    const player = addPlay(view, buttons);
     const dotButtons = [
       addButton(buttons, () => addDot(model.get("particle")), "Add a dot at ε"),
       addButton(buttons, () => removeDot(nearestDot(model.get("particle"))), "Remove the dot nearest ε"),
@@ -46,7 +45,6 @@ export default {
     function draw() {
       scene ||= makeScene();
       const tau = model.get("tau"), marginal = model.get("show") === "marginal", own = model.get("target") === "dots";
-      write(play, model.get("playing") ? "Pause" : "Play");
       fieldChoice.parentNode.hidden = !model.get("network").byteLength;
       for (const button of dotButtons) button.hidden = !own;
       view.canvas.style.touchAction = own ? "none" : "";
@@ -108,26 +106,7 @@ export default {
     });
     view.canvas.addEventListener("pointercancel", () => { press = null; });
 
-    // ---- playing: tau follows the clock; somebody who asked for less motion gets ten still pictures instead -----------
-    const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
-    let frame = 0, from = null; // from: {tau, time} of the last tau that did not come from the clock; the last tau and time since
-    function tick(time) {
-      frame = 0;
-      if (!model.get("playing")) { from = null; model.save_changes(); return; }
-      const tau = model.get("tau");
-      // started, moved by hand or from Python, or the page was hidden for a while
-      if (!from || tau !== from.last || time > from.seen + 1000) from = { tau, time };
-      const elapsed = (time - from.time) / DURATION;
-      const next = Math.min(1, from.tau + (calm.matches ? Math.floor(10 * elapsed) / 10 : elapsed));
-      Object.assign(from, { last: next, seen: time });
-      if (next !== tau) model.set("tau", next); // Python hears of it at the end: sixty messages a second would slow the picture
-      if (next === 1) view.set({ playing: false });
-      frame = requestAnimationFrame(tick);
-    }
-    const start = () => { if (model.get("playing")) frame ||= requestAnimationFrame(tick); };
-    view.on(model, "change:playing", start);
-    start();
-    return () => { cancelAnimationFrame(frame); view.close(); };
+    return () => { player.stop(); view.close(); };
   },
 };
 
@@ -139,7 +118,8 @@ function targetMixture(model) {
 
 function networkField(model) {
   const bytes = model.get("network"); // a DataView, not always aligned to floats: copy
-  return gridField(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), model.get("grid"));
+  const halves = new Uint16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  return gridField(Float32Array.from(halves, float16), model.get("grid"));
 }
 
 // Arrows on a grid, all in one path: quick. Their length is a seventh of the velocity, but stays within 1.3 cells.

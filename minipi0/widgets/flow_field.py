@@ -28,7 +28,7 @@ class FlowField(TargetCanvas):
     Raises traitlets.TraitError for other values, ValueError for a velocity of another shape.
     """
 
-    _esm = browser_code("canvas.js", "mixture.js", "flow_field.js")
+    _esm = browser_code("canvas.js", "play.js", "random.js", "mixture.js", "flow_field.js")
     tau = Tau(0.0).tag(sync=True)
     playing = traitlets.Bool(False).tag(sync=True)
     euler_steps = traitlets.Int(10, min=1, max=50).tag(sync=True)

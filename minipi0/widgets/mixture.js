@@ -25,6 +25,10 @@ function mixtureField({ means, std, weights }) {
 
 // A network's velocity, sampled by Python at `taus` times on a grid of `side` x `side` points of [-extent, extent]^2;
 // data is the (taus, y, x, 2) table. Bilinear in the plane, linear in tau; at the rim it continues as the nearest point.
+function float16(bits) { // from its 16 bits: few browsers have the type itself
+  const exponent = (bits >> 10) & 31, fraction = (bits & 1023) / 1024;
+  return (bits >> 15 ? -1 : 1) * (exponent ? (1 + fraction) * 2 ** (exponent - 15) : fraction * 2 ** -14);
+}
 function gridField(data, { taus, side, extent }) {
   const cell = (value, count) => {
     const position = Math.max(0, Math.min(count - 1, value * (count - 1))), low = Math.min(Math.floor(position), count - 2);
@@ -71,17 +75,6 @@ function exactPath(field, [x, y], n = 200) {
 function pathAt(path, tau) {
   const position = tau * (path.length - 1), i = Math.min(Math.floor(position), path.length - 2), w = position - i;
   return [0, 1].map((c) => (1 - w) * path[i][c] + w * path[i + 1][c]);
-}
-
-// A seeded source of uniform numbers in (0, 1] (Marsaglia's xorshift), and standard normal ones from it (Box-Muller).
-function randomSource(seed) {
-  let state = (seed * 2654435761 + 88675123) >>> 0 || 1;
-  const uniform = () => {
-    state ^= state << 13; state ^= state >>> 17; state ^= state << 5;
-    return ((state >>> 0) + 1) / 4294967296;
-  };
-  const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
-  return { uniform, normal };
 }
 
 function sampleMixture({ means, std, weights }, { uniform, normal }) {

@@ -9,8 +9,9 @@ from minipi0 import toys
 
 DOT_STD = 0.15  # of each dot that a reader draws
 DOTS = {"label": "your own dots", "std": DOT_STD}  # for the browser; its means the reader draws
-# tau = i/40 has every i/10; spacing 0.2 in the plane; 551 kB
-GRID = {"taus": 41, "side": 41, "extent": 4.0}
+# at every tau = i/10, spacing 0.2 in the plane, float16: 74 kB, since a notebook stores it. Ten
+# Euler steps on a trained ring end 0.003 (median), 0.02 (95 %) from the network's own ends.
+GRID = {"taus": 11, "side": 41, "extent": 4.0}
 
 
 class Target(NamedTuple):
@@ -45,7 +46,7 @@ def for_browser() -> dict:
 
 
 def sample_grid(velocity) -> np.ndarray:
-    """velocity(x, tau) on the grid that the browser interpolates: float32[taus, y, x, 2].
+    """velocity(x, tau) on the grid that the browser interpolates: float16[taus, y, x, 2].
 
     velocity: x float32[B, 2], tau a 0-d float64 tensor in [0, 1] -> float[B, 2], as for flow.euler
 
@@ -62,7 +63,7 @@ def sample_grid(velocity) -> np.ndarray:
                 f"the network's velocity has shape {tuple(v.shape)} for x of shape "
                 f"{tuple(points.shape)}: make them equal"
             )
-        if not torch.isfinite(v).all():
+        if not torch.isfinite(v.half()).all():
             raise ValueError(f"the network's velocity is not finite everywhere at tau = {tau:g}")
-        table.append(v.float().cpu().reshape(*x.shape, 2))
+        table.append(v.half().cpu().reshape(*x.shape, 2))
     return torch.stack(table).numpy()
