@@ -14,6 +14,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 LEFT_OUT = "guard"  # the tag of cells that only keep a number true
+UNFOLD = "Solution (click the bar to unfold)"  # in JupyterLab; on the page the bar has a text
 COLOURS = HtmlFormatter(cssclass="source")
 
 
@@ -78,7 +79,7 @@ def page(path: Path, link) -> tuple[str, list[Section]]:
     parts = []
     for cell in nbformat.read(path, as_version=4).cells:
         tags = cell.metadata.get("tags", [])
-        if LEFT_OUT in tags or not cell.source.strip():
+        if LEFT_OUT in tags or not cell.source.strip() or cell.source.startswith(UNFOLD):
             continue
         if cell.cell_type == "markdown":
             inner = markdown.render(cell.source)
@@ -88,7 +89,9 @@ def page(path: Path, link) -> tuple[str, list[Section]]:
             inner = code_cell(cell, tags)
         else:
             continue
-        parts.append(f'<section class="cell {cell.cell_type}" id="cell-{cell.id}">{inner}</section>')
+        parts.append(
+            f'<section class="cell {cell.cell_type}" id="cell-{cell.id}">{inner}</section>'
+        )
     return "\n".join(parts), sections
 
 

@@ -82,8 +82,7 @@ class Site:
             if f'id="cell-{cell}"' in bodies.get(notebook, ""):
                 address += f"#cell-{cell}"
             parts.append(
-                f'<li><a href="{address}">{escape(question)}</a> '
-                f"<span>{escape(answer)}</span></li>"
+                f'<li><a href="{address}">{escape(question)}</a> <span>{escape(answer)}</span></li>'
             )
         return "\n".join([*parts, "</ol>"])
 
@@ -134,13 +133,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder for the pages")
     parser.add_argument("--repository", help="https://github.com/OWNER/NAME, for Colab's links")
     given = parser.parse_args(arguments)
-    if given.repository and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", given.repository):
+    if given.repository and not re.fullmatch(
+        r"https://github\.com/[\w.-]+/[\w.-]+", given.repository
+    ):
         parser.error(f"--repository is https://github.com/OWNER/NAME, not {given.repository}")
     if given.out.exists() and not (given.out / "search.js").exists() and any(given.out.iterdir()):
         parser.error(f"{given.out} is not empty and was not made by this command: choose another")
     Site(given.out, sorted(NOTEBOOKS.glob("*.ipynb")), given.repository).build()
     size = sum(path.stat().st_size for path in given.out.rglob("*") if path.is_file())
-    print(f"{given.out}/index.html: {len(list(given.out.glob('*.html')))} pages, {size / 1e6:.1f} MB")
+    print(
+        f"{given.out}/index.html: {len(list(given.out.glob('*.html')))} pages, {size / 1e6:.1f} MB"
+    )
 
 
 if __name__ == "__main__":
