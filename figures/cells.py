@@ -95,6 +95,16 @@ def page(path: Path, link) -> tuple[str, list[Section]]:
     return "\n".join(parts), sections
 
 
+def cell_texts(path: Path) -> dict[str, str]:
+    """What a notebook's cells say, {id: outputs, then source}; those that a page leaves out not."""
+    texts = {}
+    for cell in nbformat.read(path, as_version=4).cells:
+        said = [one.get("text", "") for one in cell.get("outputs", [])]
+        if LEFT_OUT not in cell.metadata.get("tags", []):
+            texts[cell.id] = "".join([*said, cell.source])
+    return texts
+
+
 def code_cell(cell, tags) -> str:
     """A code cell: its source and its outputs, folded where the notebook folds them."""
     state = cell.metadata.get("jupyter", {})

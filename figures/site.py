@@ -11,7 +11,7 @@ import shutil
 from html import escape
 from pathlib import Path
 
-from cells import COLOURS, Section, page
+from cells import COLOURS, Section, cell_texts, page
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from pygments import highlight
@@ -53,7 +53,7 @@ class Site:
             self.write(f"{path.stem}.html", sections[0].title, body, path.name)
             for section in sections:
                 self.index(f"{path.stem}.html", sections[0].title, section)
-        self.write("index.html", "minipi0", self.front({path.stem: body for path, body, _ in made}))
+        self.write("index.html", "minipi0", self.front())
         for address, file in self.copied.items():
             self.copy(address, file)
         style = (HERE / "page/page.css").read_text("utf-8")
@@ -73,17 +73,18 @@ class Site:
         told = dict(title=title, body=body, menu=menu, after=after, up=up, colab=colab)
         self.save(name, self.template.render(**told, repository=self.repository))
 
-    def front(self, bodies: dict[str, str]) -> str:
-        """The index page's inner part. bodies: {notebook: its HTML}, in which answers are found."""
-        parts = [(HERE / "page/front.html").read_text("utf-8")]
-        parts.append('<h2 id="questions">Twenty questions, and where each has its number</h2><ol>')
-        for question, answer, notebook, cell in QUESTIONS:
-            address = f"{notebook}.html"
-            if f'id="cell-{cell}"' in bodies.get(notebook, ""):
-                address += f"#cell-{cell}"
-            parts.append(
-                f'<li><a href="{address}">{escape(question)}</a> <span>{escape(answer)}</span></li>'
-            )
+    def front(self) -> str:
+        """The index page's inner part: what the course is, and the questions with their numbers."""
+        texts = {path.stem: cell_texts(path) for path in self.notebooks}
+        front = (HERE / "page/front.html").read_text("utf-8")
+        parts = [front.replace("SCRIBBLES", (HERE / "scribbles.svg").read_text("utf-8"))]
+        parts.append('<h2 id="questions">What readers ask, and where it is measured</h2><ol>')
+        for question in QUESTIONS:
+            name = next(name for name in texts if name.startswith(question.notebook))
+            found = question.found(texts[name])
+            address = f"{name}.html" + (f"#cell-{found[0]}" if found else "")
+            answer = f" <span>{escape(found[1])}</span>" if found else ""
+            parts.append(f'<li><a href="{address}">{escape(question.asked)}</a>{answer}</li>')
         return "\n".join([*parts, "</ol>"])
 
     def link(self, target: str) -> str:
