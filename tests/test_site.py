@@ -102,10 +102,11 @@ def test_colab_needs_the_public_address(builder, tmp_path, capsys):
 
 
 SNAPSHOT = """host => [...host.querySelectorAll("canvas")].map((c) => c.toDataURL()).join()
-    + host.innerText + [...host.querySelectorAll("video")].map((v) => v.currentSrc + v.currentTime)"""
+    + host.innerText + [...host.querySelectorAll("video")].map((v) => v.src + v.currentTime)"""
 CONTROLS = "input:not([type=text]):not([hidden]), select, button, [role=slider], .m0-handle"
 OPERATE = """node => {
-  const tell = (...types) => { for (const t of types) node.dispatchEvent(new Event(t, { bubbles: true })); };
+  const BUBBLES = { bubbles: true };
+  const tell = (...types) => types.forEach((t) => node.dispatchEvent(new Event(t, BUBBLES)));
   if (node.tagName === "SELECT") {
     if (node.options.length < 2) return false;
     node.selectedIndex = (node.selectedIndex + 1) % node.options.length;
@@ -115,7 +116,7 @@ OPERATE = """node => {
     node.value = +node.value === high ? low : high;
     tell("input", "change");
   } else if (node.matches(".m0-handle, [role=slider]")) {
-    node.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+    node.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", ...BUBBLES }));
   } else node.click();
   return true;
 }"""
