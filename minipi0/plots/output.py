@@ -24,14 +24,21 @@ def show(alt: str) -> None:
         raise ValueError("a figure needs a text that says what it shows")
     if not plt.get_fignums():
         raise ValueError("there is no figure to show: draw one first")
-    figure, file = plt.gcf(), BytesIO()
-    figure.savefig(file, format="png", dpi=DPI)
+    figure = plt.gcf()
+    file = png(figure)
     plt.close(figure)
-    file = packed(Image.open(file))
     width = min(round(figure.get_figwidth() * figure.dpi), style.WIDEST)
     source = f"data:image/png;base64,{b64encode(file).decode()}"
     picture = f'<img src="{source}" alt="{escape(alt)}" width="{width}" style="max-width: 100%">'
     display(HTML(picture, metadata={"alt": alt}))
+
+
+def png(figure) -> bytes:
+    """The figure as a small PNG file."""
+    figure.draw_without_rendering()  # only the second layout knows where the titles are
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=DPI)
+    return packed(Image.open(file))
 
 
 def packed(image: Image.Image) -> bytes:
