@@ -110,6 +110,8 @@ def code_cell(cell, tags) -> str:
     state = cell.metadata.get("jupyter", {})
     source = highlight(cell.source, PythonLexer(), COLOURS)
     outputs = "".join(map(output, cell.outputs))
+    if outputs and re.match(r"(\w+ = )?Guess\(", cell.source):
+        return outputs  # the question says all of it
     if "solution" in tags:
         title = re.match(r"# (Solution[^\n]*)", cell.source)
         return folded(title[1] if title else "Solution", source + outputs)

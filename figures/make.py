@@ -13,7 +13,7 @@ from scribbles import scribbles
 from minipi0 import toys
 from minipi0.pi0 import block_mask
 from minipi0.plots import flow_field, style, two_experts
-from minipi0.plots.output import png
+from minipi0.plots.output import drawn, packed
 
 PICTURES = {
     "straight_line": lambda: flow_field.straight_line((-2.0, -1.0), (1.5, 2.0), tau=0.4),
@@ -71,6 +71,6 @@ if __name__ == "__main__":
             print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
             continue
         path = Path(__file__).with_name(f"{name}.png")
-        path.with_suffix(".tmp").write_bytes(png(PICTURES[name]()))
+        path.with_suffix(".tmp").write_bytes(packed(drawn(PICTURES[name]())))
         path.with_suffix(".tmp").replace(path)
         print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

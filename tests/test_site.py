@@ -141,6 +141,10 @@ def test_every_control_of_a_page_changes_a_picture(site, page, path):
             node = host.query_selector_all(CONTROLS)[i]
             if not node.is_visible() or node.is_disabled():
                 continue
+            for button in host.query_selector_all("button"):  # all recordings begin alike
+                if button.inner_text() == "Step":
+                    button.evaluate("button => { for (const _ of Array(9)) button.click(); }")
+                    page.wait_for_timeout(300)
             before = host.evaluate(SNAPSHOT)
             if not node.evaluate(OPERATE):
                 continue
@@ -150,7 +154,7 @@ def test_every_control_of_a_page_changes_a_picture(site, page, path):
                     break
             else:
                 still.append(node.evaluate("node => node.outerHTML")[:120])
-    assert still == []
+    assert not still, still
     assert page.errors == []
     assert [url for url in page.loaded if not url.startswith(("file:", "data:", "blob:"))] == []
     if path.stem.startswith(("01", "02", "11")):
