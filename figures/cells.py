@@ -120,7 +120,7 @@ def code_cell(cell, tags) -> str:
     if outputs and state.get("outputs_hidden"):
         outputs = folded("Show the answer", outputs)
     if "live-only" in tags and not outputs:
-        outputs = "<p class='note'>Camera pictures of the data set: they show in the notebook.</p>"
+        outputs = "<p class='note'>What this cell shows needs a running notebook.</p>"
     return source + outputs
 
 
