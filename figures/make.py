@@ -4,22 +4,36 @@ A line per picture: its name and the function that returns the figure. Names as 
 those.
 """
 
-import io
 import sys
 from pathlib import Path
 
-from PIL import Image
+import torch
+from scribbles import scribbles
 
 from minipi0 import toys
-from minipi0.plots import flow_field
-from minipi0.plots.output import packed
+from minipi0.pi0 import block_mask
+from minipi0.plots import flow_field, style, two_experts
+from minipi0.plots.output import drawn, packed
 
 PICTURES = {
     "straight_line": lambda: flow_field.straight_line((-2.0, -1.0), (1.5, 2.0), tau=0.4),
     "flow_field": lambda: flow_field.flow_field(toys.ring()),
     "euler_steps": lambda: flow_field.euler_steps(toys.two_moons()),
     "noise_to_action": lambda: flow_field.noise_to_action(toys.ring()),
+    "who_sees_whom": lambda: who_sees_whom(),
 }
+
+
+def who_sees_whom():
+    """pi0's attention mask, with few enough tokens to see each."""
+    groups = [
+        *(("camera 1", 4, style.IMAGE), ("camera 2", 4, style.IMAGE), ("words", 5, style.TEXT)),
+        *(("state", 1, style.STATE), ("actions", 6, style.ACTION)),
+    ]
+    starts = torch.tensor([0] * 13 + [1] + [1] + [0] * 5).bool()
+    mask = block_mask(starts, torch.ones(1, 20, dtype=torch.bool))[0]
+    return two_experts.masks({"who sees whom": mask}, groups)
+
 
 STARTS = range(4)  # of the moving picture; not chosen
 
@@ -42,19 +56,21 @@ def ten_steps_and_one(path: Path) -> None:
     first.save(path, save_all=True, append_images=rest, duration=100, loop=0, quality=55, method=6)
 
 
-FILMS = {"ten_steps_and_one": ten_steps_and_one}
+FILES = {
+    "ten_steps_and_one.webp": ten_steps_and_one,
+    "scribbles.svg": lambda path: path.write_text(scribbles(), "utf-8"),
+}
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or [*PICTURES, *FILMS]:
-        if name in FILMS:
-            path = Path(__file__).with_name(f"{name}.webp")
-            FILMS[name](path.with_suffix(".tmp.webp"))
-            path.with_suffix(".tmp.webp").replace(path)
+    for name in sys.argv[1:] or [*PICTURES, *FILES]:
+        if name in FILES:
+            path = Path(__file__).with_name(name)
+            new = path.with_suffix(f".tmp{path.suffix}")
+            FILES[name](new)
+            new.replace(path)
             print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
             continue
         path = Path(__file__).with_name(f"{name}.png")
-        buffer = io.BytesIO()
-        PICTURES[name]().savefig(buffer, dpi=144)
-        path.with_suffix(".tmp").write_bytes(packed(Image.open(buffer)))
+        path.with_suffix(".tmp").write_bytes(packed(drawn(PICTURES[name]())))
         path.with_suffix(".tmp").replace(path)
         print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

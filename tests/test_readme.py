@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 SHELL = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line]
-PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+PYTHON = [text for kind, text in BLOCKS if kind == "python" and "google.colab" not in text]
 
 # every line of the shell blocks -> what is done with it here
 RUN, SERVE = "run, with small settings", "run as a server, and asked"
@@ -32,6 +32,7 @@ WHAT_IS_DONE = {
     "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/pytest": (
         "not run: it would run this test; .ci/run does it"
     ),
+    "uv venv && uv pip install -r requirements.txt": "not run: it installs from the network",
     ".venv/bin/python -m minipi0.evaluate": RUN,
     ".venv/bin/python -m minipi0.data": RUN,
     ".venv/bin/python -m minipi0.train": RUN,

@@ -1,0 +1,77 @@
+// The search, the theme's button, and the section that is being read.
+
+const field = document.querySelector("#search"), found = document.querySelector("#found");
+const menu = document.querySelector("#menu"), up = field.dataset.up;
+
+function matches(words) {
+  const scored = [];
+  for (const section of SEARCH) {
+    const title = section.title.toLowerCase(), text = section.text.toLowerCase();
+    let score = 0;
+    for (const word of words) {
+      const here = 5 * title.includes(word) + text.includes(word);
+      if (!here) { score = 0; break; }
+      score += here;
+    }
+    if (score) scored.push([score, section]);
+  }
+  return scored.sort((a, b) => b[0] - a[0]).slice(0, 12).map(([, section]) => section);
+}
+
+function excerpt(text, word) {
+  const at = Math.max(0, text.toLowerCase().indexOf(word) - 40);
+  return (at ? "… " : "") + text.slice(at, at + 110) + " …";
+}
+
+field.addEventListener("input", () => {
+  const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+  found.hidden = !words.length;
+  menu.hidden = !!words.length;
+  found.replaceChildren(...matches(words).map((section) => {
+    const item = document.createElement("li"), link = document.createElement("a");
+    link.href = up + section.page;
+    link.textContent = section.title;
+    const where = document.createElement("small");
+    where.textContent = section.notebook + ": " + excerpt(section.text, words[0]);
+    item.append(link, where);
+    return item;
+  }));
+  if (words.length && !found.children.length) found.textContent = "No section has all of these words.";
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, select, textarea, button, [tabindex]");
+  if (event.key === "/" && !typing) { event.preventDefault(); field.focus(); }
+  if (event.key === "Escape" && event.target === field) { field.value = ""; field.dispatchEvent(new Event("input")); }
+});
+
+const root = document.documentElement;
+function paint() { // widgets look at the body's attributes when they choose their colours
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.style.colorScheme = dark ? "dark" : "light";
+  document.body.dataset.theme = dark ? "dark" : "light";
+}
+document.querySelector("#theme").addEventListener("click", () => {
+  root.dataset.theme = document.body.dataset.theme === "dark" ? "light" : "dark";
+  try { localStorage.theme = root.dataset.theme; } catch { /* a page that may not store: for this visit only */ }
+  paint();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+paint();
+
+const links = new Map([...menu.querySelectorAll("ul a")].map((a) => [decodeURIComponent(a.hash.slice(1)), a]));
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    for (const link of links.values()) link.classList.remove("reading");
+    links.get(target.id).classList.add("reading");
+  }
+}, { rootMargin: "0px 0px -75% 0px" });
+for (const id of links.keys()) { const heading = document.getElementById(id); if (heading) watcher.observe(heading); }
+
+// a link into a folded part opens it
+function unfold() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+}
+addEventListener("hashchange", unfold);
+unfold();

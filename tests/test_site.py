@@ -1,0 +1,179 @@
+"""The course as pages: figures/site.py builds them of the stored notebooks."""
+
+import importlib.util
+import re
+import sys
+from html import unescape
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+from browser import blank_page, needs_chromium
+
+FIGURES = Path(__file__).parents[1] / "figures"
+NOTEBOOKS = sorted((FIGURES.parent / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def builder():
+    """figures/site.py, which shares its name with a module of Python's own."""
+    sys.path.insert(0, str(FIGURES))
+    spec = importlib.util.spec_from_file_location("figures_site", FIGURES / "site.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    sys.path.remove(str(FIGURES))
+
+
+@pytest.fixture(scope="module")
+def site(builder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("site")
+    builder.main(["--out", str(out)])
+    return out
+
+
+@pytest.fixture(scope="module")
+def page(site):
+    with blank_page() as page:
+        page.loaded = []
+        page.on("request", lambda request: page.loaded.append(request.url))
+        yield page
+
+
+def test_a_page_for_every_notebook_and_all_of_it_small(site):
+    assert {path.stem for path in NOTEBOOKS} | {"index"} == {p.stem for p in site.glob("*.html")}
+    assert sum(path.stat().st_size for path in site.rglob("*")) < 40e6
+
+
+def test_links_lead_somewhere_and_nothing_is_fetched(site):
+    pages = {path: path.read_text("utf-8") for path in site.rglob("*.html")}
+    ids = {path: set(map(unescape, re.findall(r' id="([^"]+)"', t))) for path, t in pages.items()}
+    for path, text in pages.items():
+        shown = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+        for address in re.findall(r'<(?:script|img|link)[^>]* (?:src|href)="([^"]+)"', shown):
+            assert address.startswith("data:") or (path.parent / address).exists(), address[:90]
+        for address in map(unescape, re.findall(r'<a [^>]*href="([^"]+)"', shown)):
+            if re.match(r"\w+:", address):
+                continue
+            name, _, anchor = address.partition("#")
+            target = (path.parent / name).resolve() if name else path
+            assert target.exists(), f"{path.name} links to {address}"
+            assert not anchor or unquote(anchor) in ids[target], f"{path.name} links to {address}"
+
+
+def test_what_only_guards_is_left_out_and_solutions_are_folded(site):
+    for path in NOTEBOOKS:
+        text = (site / f"{path.stem}.html").read_text("utf-8")
+        for cell in nbformat.read(path, 4).cells:
+            tags = cell.metadata.get("tags", [])
+            there = re.search(rf'id="cell-{re.escape(cell.id)}">(.{{0,30}})', text)
+            assert bool(there) != ("guard" in tags or not cell.source.strip()) or (
+                cell.source.startswith("Solution (click")
+            )
+            assert "solution" not in tags or there[1].startswith("<details><summary>Solution")
+        assert "<math" in text or "$" not in "".join(
+            cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
+        )
+
+
+def test_stored_widgets_live_on_the_page():
+    for path in NOTEBOOKS:
+        for cell in nbformat.read(path, 4).cells:
+            for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+                dead = "run the notebook to use it" in data.get("text/plain", "")
+                assert not dead or "text/html" in data, f"refresh {path.name}: cell {cell.id}"
+
+
+def test_every_question_has_its_number(builder):
+    texts = {path.stem: builder.cell_texts(path) for path in NOTEBOOKS}
+    assert len(builder.QUESTIONS) >= 20
+    for question in builder.QUESTIONS:
+        (name,) = [name for name in texts if name.startswith(question.notebook)]
+        assert question.found(texts[name]), (
+            f"figures/questions.py: no cell of {name} matches {question.pattern!r} any more: "
+            f"say where the answer to {question.asked!r} is now"
+        )
+
+
+def test_colab_needs_the_public_address(builder, tmp_path, capsys):
+    builder.Site(tmp_path, NOTEBOOKS[:1], "https://github.com/some/one").build()
+    text = (tmp_path / f"{NOTEBOOKS[0].stem}.html").read_text()
+    address = "https://colab.research.google.com/github/some/one/blob/main/notebooks/"
+    assert address + NOTEBOOKS[0].name in text
+    for wrong in (["--repository", "some/one"], []):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        (tmp_path / "other/mine.txt").write_text("")
+        with pytest.raises(SystemExit):
+            builder.main(["--out", str(tmp_path / "other"), *wrong])
+    assert "choose another" in capsys.readouterr().err
+
+
+SNAPSHOT = """host => [...host.querySelectorAll("canvas")].map((c) => c.toDataURL()).join()
+    + host.innerText + [...host.querySelectorAll("video")].map((v) => v.src + v.currentTime)"""
+CONTROLS = "input:not([type=text]):not([hidden]), select, button, [role=slider], .m0-handle"
+OPERATE = """node => {
+  const BUBBLES = { bubbles: true };
+  const tell = (...types) => types.forEach((t) => node.dispatchEvent(new Event(t, BUBBLES)));
+  if (node.tagName === "SELECT") {
+    if (node.options.length < 2) return false;
+    node.selectedIndex = (node.selectedIndex + 1) % node.options.length;
+    tell("input", "change");
+  } else if (node.type === "range" || node.type === "number") {
+    const [low, high] = [+(node.min || 0), +(node.max || 9)];
+    node.value = +node.value === high ? low : high;
+    tell("input", "change");
+  } else if (node.matches(".m0-handle, [role=slider]")) {
+    node.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", ...BUBBLES }));
+  } else node.click();
+  return true;
+}"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_control_of_a_page_changes_a_picture(site, page, path):
+    page.errors.clear()
+    page.loaded.clear()
+    page.goto((site / f"{path.stem}.html").as_uri())
+    hosts = page.query_selector_all(".m0-alone")
+    if hosts:
+        page.wait_for_function(
+            "[...document.querySelectorAll('.m0-alone')].every((host) => host.querySelector('.m0'))"
+        )
+    still = []
+    for host in hosts:
+        host.scroll_into_view_if_needed()
+        page.wait_for_timeout(150)
+        for i in range(len(host.query_selector_all(CONTROLS))):
+            node = host.query_selector_all(CONTROLS)[i]
+            if not node.is_visible() or node.is_disabled():
+                continue
+            for button in host.query_selector_all("button"):  # all recordings begin alike
+                if button.inner_text() == "Step":
+                    button.evaluate("button => { for (const _ of Array(9)) button.click(); }")
+                    page.wait_for_timeout(300)
+            before = host.evaluate(SNAPSHOT)
+            if not node.evaluate(OPERATE):
+                continue
+            for _ in range(30):
+                page.wait_for_timeout(30)
+                if host.evaluate(SNAPSHOT) != before:
+                    break
+            else:
+                still.append(node.evaluate("node => node.outerHTML")[:120])
+    assert not still, still
+    assert page.errors == []
+    assert [url for url in page.loaded if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@needs_chromium
+def test_the_search_finds_a_section(site, page):
+    page.goto((site / "index.html").as_uri())
+    page.keyboard.press("/")
+    page.keyboard.type("temporal ensembling")
+    first = page.wait_for_selector("#found a")
+    assert "ensembling" in first.inner_text()
+    first.click()
+    page.wait_for_url("**/11_how_many_trials.html#*")
+    assert page.errors == []
