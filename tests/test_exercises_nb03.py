@@ -100,25 +100,35 @@ def test_three_variants_right():
     assert check("03.3", lambda *args: list(variants(*args)))
 
 
+def step(path=flow.interpolate, told=lambda tau: tau, target=None, cost=torch.square):
+    """A training loss with one of its parts exchanged."""
+    target = target or (lambda a, e: a - e)
+    return lambda net, a, e, tau: cost(net(path(a, e, tau), told(tau)) - target(a, e)).mean()
+
+
 @pytest.mark.parametrize(
-    "velocity, words",
+    "answer, words",
     [
-        (lambda d, x, t: d(x, t), "how fast"),
-        (lambda d, x, t: d(x, t) - x, "distance left"),
-        (lambda d, x, t: (x - d(x, t)) / (1 - t), "sign"),
-        (lambda d, x, t: (d(x, t) - x) / t if t else (d(x, t) - x), "time that has passed"),
-        (lambda d, x, t: 3 * x, "differs"),
-        (lambda d, x, t: d(x, t) - (x - t * d(x, t)), "not eps"),
-        (lambda d, x, t: None, "x's shape"),
+        (step(path=lambda a, e, t: flow.interpolate(e, a, t)), "from the action to the noise"),
+        (step(path=lambda a, e, t: e), "must see A^tau"),
+        (step(told=lambda tau: 1 - tau), "told the tau"),
+        (step(target=lambda a, e: a - torch.randn_like(e)), "noise of the path"),
+        (step(target=lambda a, e: e - a), "loss 0"),
+        (step(cost=torch.abs), "median"),
+        (lambda net, a, e, tau: 2 * step()(net, a, e, tau), "must cost 9"),
+        (lambda net, a, e, tau: 0, "ask the network once"),
+        (lambda net, a, e, tau: net(0, tau), "first argument"),
     ],
 )
-def test_velocity_from_a_denoiser_wrong(capsys, velocity, words):
-    refused(capsys, "03.4", lambda denoise: lambda x, tau: velocity(denoise, x, tau), words)
+def test_training_loss_with_bugs(capsys, answer, words):
+    refused(capsys, "03.4", answer, words)
 
 
-def test_velocity_from_a_denoiser_right(capsys):
-    assert check("03.4", lambda denoise: lambda x, tau: (denoise(x, tau) - x) / (1 - tau))
-    refused(capsys, "03.4", lambda denoise: 3, "must return a function")
+def test_training_loss_right():
+    assert check("03.4", step())
+    assert check(
+        "03.4", lambda net, a, e, tau: flow.loss(net(flow.interpolate(a, e, tau), tau), a, e)
+    )
 
 
 def test_odds(capsys):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minipi0 import flow
+from minipi0 import flow, toys
 from minipi0.exercises import check
 
 
@@ -14,16 +14,17 @@ def refused(capsys, number, answer, *words):
     assert said.startswith("✗") and all(word in said for word in words), said
 
 
-def test_half_a_step(capsys):
-    assert check("04.1", (0.5, -0.5))
+def test_four_buggy_samplers(capsys):
+    assert (
+        check("04.1", "cadb")
+        and check("04.1", ["c", "a", "d", "b"])
+        and check("04.1", "C, A, D, B")
+    )
     for answer, words in [
-        ((0, 0), "length 1/2"),
-        ((1, -1), "where it starts"),
-        ((1.5, -1.5), "sign"),
-        ((1.41, -1.41), "a mode"),
-        ((0.3, 0.1), "take half"),
-        ((1.1168, -1.1168), "both steps"),
-        (0.5, "two numbers"),
+        ("cabd", "2 of 4"),
+        ("acdb", "i // steps"),
+        ("bcad", "quarter of the plane"),
+        ("cad", "four letters"),
     ]:
         refused(capsys, "04.1", answer, words)
 
@@ -120,9 +121,29 @@ def test_euler_on_a_grid(capsys):
         refused(capsys, "04.4", answer, words)
 
 
-def test_steps_in_90_ms(capsys):
-    assert check("04.5", 16)
-    for answer, words in [(33, "alone"), (1, "once per chunk"), (17, "Round down"), (5, "solve")]:
+def test_pairs_keep_their_observation(capsys):
+    def pair(actions, observation, noise):
+        order = toys.optimal_pairs(actions, noise)
+        return actions[order], observation[order], noise
+
+    def move_the_noise(actions, observation, noise):
+        return actions, observation, noise[toys.optimal_pairs(noise, actions)]
+
+    def left_behind(actions, observation, noise):
+        return actions[toys.optimal_pairs(actions, noise)], observation, noise
+
+    def other_rows(actions, observation, noise):
+        order = toys.optimal_pairs(noise, actions)
+        return actions[order], observation[order], noise
+
+    assert check("04.5", pair) and check("04.5", move_the_noise)
+    for answer, words in [
+        (left_behind, "own observation"),
+        (other_rows, "your rows"),
+        (lambda a, o, e: (a[:1].expand_as(a), o, e), "lost or doubled"),
+        (lambda a, o, e: (a, e), "three tensors"),
+        (lambda a, o, e: (a[:3], o, e), "shape"),
+    ]:
         refused(capsys, "04.5", answer, words)
 
 

@@ -220,6 +220,25 @@ def test_members_are_separate_networks():
         net(x[:4], 0.5)
 
 
+def test_exact_chunks_pass_the_disc_and_one_step_hits_it():
+    chunks = toys.obstacle_chunks(50)
+    noise = torch.randn(100, 32, generator=torch.Generator().manual_seed(1))
+    driven = flow.euler(chunks.velocity, noise, steps=10).reshape(-1, 16, 2)
+    assert not toys.obstacle.collides(driven).any()
+    assert 0.3 < (toys.obstacle.side(driven) == 1).float().mean() < 0.7
+    assert toys.obstacle.collides(
+        flow.euler(chunks.velocity, noise, steps=1).reshape(-1, 16, 2)
+    ).all()
+
+
+def test_only_a_network_that_is_told_tau_needs_it():
+    x = torch.zeros(4, 2)
+    blind = toys.VelocityMLP(2, told_tau=False)
+    assert torch.equal(blind(x), blind(x, 0.3))
+    with pytest.raises(ValueError, match="told tau"):
+        toys.VelocityMLP(2)(x)
+
+
 def test_network_inputs_tau_and_observation():
     x, tau = torch.randn(6, 2, generator=generator()), torch.linspace(0, 1, 6, dtype=torch.float64)
     told, blind = toys.VelocityMLP(2), toys.VelocityMLP(2, told_tau=False)

@@ -1,10 +1,10 @@
-"""Checks of notebook 03's exercises: means of modes, odds, the three variants, a denoiser that
-walks the path.
+"""Checks of notebook 03's exercises: means of modes, odds, the three variants, a
+training step with bugs.
 """
 
 import torch
 
-from minipi0 import flow, toys
+from minipi0 import flow
 from minipi0.exercises import exercise
 from minipi0.exercises.answers import near, numbers
 
@@ -112,44 +112,44 @@ def the_three_variants(answer):
 
 
 @exercise("03.4")
-def velocity_from_a_denoiser(answer):
-    """(E[A | x] - x) / (1 - tau)."""
-    ring = toys.ring()
-    x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+def a_training_loss_with_three_bugs(answer):
+    """Mean squared distance of network(A^tau, tau) to A - eps, after three bugs are out."""
+    generator = torch.Generator().manual_seed(0)
+    actions, noise = torch.randn(2, 64, 3, generator=generator)
+    tau = torch.linspace(0.1, 0.9, 64)
+    on_path, asked = flow.interpolate(actions, noise, tau), []
 
-    def denoise(x, tau):  # E[A | x] follows from the exact velocity
-        return x + (1 - tau) * ring.velocity(x, tau)
+    def network(x, told, off=0.0):
+        asked.append((x, told))
+        return actions - noise + off
 
-    velocity = answer(denoise)
-    if not callable(velocity):
-        return "velocity_from(denoise) must return a function (x, tau)."
-    for tau in (0.0, 0.3, 0.8):
-        got, right = (
-            velocity(x.clone(), torch.tensor(tau, dtype=torch.float64)),
-            ring.velocity(x, tau),
+    perfect = torch.as_tensor(answer(network, actions.clone(), noise.clone(), tau.clone()))
+    if len(asked) != 1:
+        return f"ask the network once per step; yours asks {len(asked)} times."
+    x, told = asked[0]
+    if not isinstance(x, torch.Tensor) or x.shape != actions.shape:
+        return f"the network's first argument is A^tau, of shape {tuple(actions.shape)}"
+    if torch.allclose(x, flow.interpolate(noise, actions, tau), atol=1e-5):
+        return "the path still runs from the action to the noise: at tau = 0 it must be the noise."
+    if not torch.allclose(x, on_path, atol=1e-5):
+        return "the network must see A^tau = tau A + (1 - tau) eps of the noise that it was given."
+    if not torch.allclose(torch.as_tensor(told).float().flatten(), tau, atol=1e-5):
+        return "the network must be told the tau of the point that it sees."
+    if perfect.numel() != 1:
+        return "return one number: the mean over the batch."
+    if perfect.abs() > 1e-6:
+        return (
+            "a perfect network must have the loss 0 on one known pair. Yours has not: is the "
+            "noise in the target the noise of the path?"
         )
-        if not isinstance(got, torch.Tensor) or got.shape != x.shape:
-            return f"velocity(x, tau) must return a tensor of x's shape, here {tuple(x.shape)}"
-        if torch.allclose(got, denoise(x, tau), atol=1e-6) and not torch.allclose(
-            got, right, atol=1e-6
-        ):
-            return "that is where the particle should end, not how fast it must move to get there."
-        if tau and torch.allclose(got, denoise(x, tau) - x, atol=1e-6):
-            return (
-                "that is the distance left. There is only 1 - tau of the time left to cover it "
-                "(10 steps would get 65 % of the way)."
-            )
-        if torch.allclose(got, -right, atol=1e-6):
-            return "the sign: move from x towards the clean action."
-        if tau and torch.allclose(got, denoise(x, tau) - (x - tau * denoise(x, tau)), atol=1e-6):
-            return "x - tau A is (1 - tau) eps, not eps."
-        if tau and torch.allclose(got, (denoise(x, tau) - x) / tau, atol=1e-6):
-            return "tau is the time that has passed. Divide by the time that is left."
-        if not torch.allclose(got, right, atol=1e-6):
-            return (
-                f"at tau = {tau:g} it differs from the exact velocity. "
-                "Solve x = tau A + (1 - tau) eps for eps, and put it into A - eps."
-            )
+    loss = float(answer(lambda x, told: network(x, told, 3.0), actions, noise, tau))
+    if near(loss, 3):
+        return (
+            "an error of 3 costs 3: that is the absolute error, and its best answer is the median "
+            "of the targets. The field is their mean."
+        )
+    if not near(loss, 9, 1e-2):
+        return f"an error of 3 everywhere must cost 9, the mean square. Yours costs {loss:.2f}."
 
 
 @exercise("03.5")

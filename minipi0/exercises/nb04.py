@@ -1,5 +1,5 @@
-"""Checks of notebook 04's exercises: half a step, one Gaussian solved, orders of convergence, Euler
-on any grid, what time allows.
+"""Checks of notebook 04's exercises: four buggy samplers, one Gaussian solved, orders of
+convergence, Euler on any grid, pairs that keep their observation.
 """
 
 import torch
@@ -10,26 +10,24 @@ from minipi0.exercises.answers import near, numbers
 
 
 @exercise("04.1")
-def after_the_first_of_two_steps(answer):
-    """The ring (mean 0), eps = (1, -1): after the first of two exact Euler steps at (0.5, -0.5)."""
-    x, y = numbers(answer, "x, y")
-    if near(x, 0) and near(y, 0):
-        return "the mean is reached by one step of length 1. Each of two steps has length 1/2."
-    if near(x, 1) and near(y, -1):
-        return "that is where it starts. The velocity there is E[A] - eps, which is not zero."
-    if near(x, 1.5) and near(y, -1.5):
-        return "the sign: the velocity at tau = 0 points from the noise to the mean of the data."
-    if near(abs(x), 2**0.5, 0.1) and near(abs(y), 2**0.5, 0.1):
-        return (
-            "that is a mode. At tau = 0 the field does not know the modes yet: "
-            "it points to the mean of all."
-        )
-    if near(x, 1.117, 0.02) and near(y, -1.117, 0.02):
-        return (
-            "that is where it is after both steps (and not yet in a mode). Where after the first?"
-        )
-    if not (near(x, 0.5) and near(y, -0.5)):
-        return "at tau = 0 the exact velocity is E[A] - eps with E[A] = 0; take half of it."
+def which_bug_made_which_cloud(answer):
+    """The clouds 1, 2, 3, 4 of the buggy samplers a, b, c, d: "cadb"."""
+    letters = "".join(answer).replace(",", "").replace(" ", "").lower()
+    if sorted(letters) != list("abcd"):
+        return 'give the four letters in the order of the clouds, each once, like "abcd"'
+    reasons = {
+        "a": "sampler a asks for i // steps, which is 0 at every step: the mean, ten times. "
+        "A tenth of the distance left is covered each time.",
+        "b": "sampler b starts in one quarter of the plane only. From there, few clusters "
+        "can be reached.",
+        "c": "sampler c never moves x on: it asks ten times at the noise itself, and keeps only "
+        "the last answer's step.",
+        "d": "sampler d leaves out the last step: the particles stop at tau = 0.9, just before "
+        "the clusters.",
+    }
+    wrong = [mine for mine, right in zip(letters, "cadb", strict=True) if mine != right]
+    if wrong:
+        return f"{4 - len(wrong)} of 4 are right. A hint: {reasons[wrong[0]]}"
 
 
 @exercise("04.2")
@@ -148,22 +146,31 @@ def euler_on_any_grid(answer):
 
 
 @exercise("04.5")
-def steps_within_90_ms(answer):
-    """14 + 32 + 2.7 n <= 90: n = 16."""
-    [steps] = numbers(answer, "Euler steps")
-    if near(steps, 33):
+def pairs_that_keep_their_observation(answer):
+    """(actions, observation, noise), reordered: shortest pairs, each action with its own view."""
+    generator = torch.Generator().manual_seed(0)
+    actions, noise = torch.randn(2, 40, 2, generator=generator)
+    views = actions.sum(1, keepdim=True)  # so that an action knows its own
+    got = answer(actions.clone(), views.clone(), noise.clone())
+    if not isinstance(got, tuple | list) or len(got) != 3:
+        return "return three tensors: (actions, observation, noise)"
+    a, o, e = got
+    for name, mine, before in (("actions", a, actions), ("noise", e, noise)):
+        if not isinstance(mine, torch.Tensor) or mine.shape != before.shape:
+            return f"{name} must keep the shape {tuple(before.shape)}"
+        if not _same(mine.sort(0).values, before.sort(0).values):
+            return f"{name} are lost or doubled: reorder them, each used once."
+    best = (actions[toys.optimal_pairs(actions, noise)] - noise).square().sum()
+    mine = (a - e).square().sum()
+    if mine > best * 1.001:
         return (
-            "that many steps alone take 90 ms. The images and the prefix come first, once: "
-            "14 + 32 ms."
+            f"the pairs' squared distances add up to {mine:.0f}, the shortest pairing has "
+            f"{best:.0f}. columns[i] belongs to row i: which of the two are your rows?"
         )
-    if near(steps, 1):
-        return "images and prefix are paid once per chunk, not once per step: the prefix is cached."
-    if near(steps, 17):
-        return "17 steps end at 91.9 ms. Round down."
-    if not near(steps, 16):
+    if not isinstance(o, torch.Tensor) or not _same(o.reshape(-1, 1), a.sum(1, keepdim=True)):
         return (
-            f"{steps:g} steps take {14 + 32 + 2.7 * steps:.1f} ms: "
-            "solve 14 + 32 + 2.7 n <= 90 for the largest whole n."
+            "the pairs are the shortest, but an action no longer has its own observation. "
+            "Reorder both, or reorder the noise instead."
         )
 
 

@@ -1,8 +1,52 @@
-"""Pictures that several notebooks draw: clouds over their target, camera frames."""
+"""Pictures that several notebooks draw: chunks around the disc, clouds, camera frames."""
 
 import numpy as np
+from matplotlib.patches import Circle
 
 from minipi0.plots import style
+
+
+def scribbles(path, taus, obstacle, count: int = 30):
+    """Chunks on their path from noise to action: a panel per tau, a line per chunk.
+
+    path: float[steps + 1, B, T, 2], noise first, as `flow.euler(..., path=True)` gives it
+    taus: where to look, multiples of 1 / steps
+    obstacle: a toys.Obstacle
+    count: how many of the chunks to draw
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(taus), size=(2.2, 2.3), squeeze=False, sharey=True)
+    names = {0: ": noise", 1: ": actions"}
+    for ax, tau in zip(axes[0], taus, strict=True):
+        _disc(ax, obstacle)
+        for way_points in path[round(tau * (len(path) - 1))][:count]:
+            colour = style.FLOW if tau == 1 else style.NOISE
+            ax.plot(*way_points.T, color=colour, lw=0.8, alpha=0.6)
+        style.square(ax, 2.6, xticks=[-2, 0, 2], yticks=[-2, 0, 2])
+        ax.set_title(rf"$\tau$ = {tau:g}" + names.get(tau, ""))
+    return fig
+
+
+def driven(panels: dict, obstacle, count: int = 60):
+    """A panel per set of finished chunks: green where they pass the disc, red where they hit it.
+
+    panels: {title: float[B, T, 2]}
+    obstacle: a toys.Obstacle
+    count: how many chunks of a panel to draw; the title counts all
+
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(panels), size=(3.9, 2.9), squeeze=False, sharey=True)
+    for ax, (title, some) in zip(axes[0], panels.items(), strict=True):
+        hits = obstacle.collides(some)
+        _disc(ax, obstacle)
+        for path, hit in zip(some[:count], hits, strict=False):
+            ax.plot(*path.T, color=style.REGRESSION if hit else style.FLOW, lw=0.8, alpha=0.5)
+        ax.set(xlim=(-2.3, 2.3), ylim=(-1.6, 1.6), aspect="equal", xlabel="x")
+        ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (red)", fontsize=10)
+    axes[0, 0].set_ylabel("y: left is up")
+    return fig
 
 
 def clouds(panels: dict, target, colours=None):
@@ -46,3 +90,10 @@ def frames(images, titles):
 def picture(image) -> np.ndarray:
     """float[3, S, S] in [-1, 1] -> float[S, S, 3] in [0, 1], as imshow takes it."""
     return np.asarray(image).transpose(1, 2, 0) / 2 + 0.5
+
+
+def _disc(ax, obstacle):
+    """The disc, the start and the goal."""
+    ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
+    ax.plot(*obstacle.start, ">", color=style.INK, ms=7, zorder=4)
+    ax.plot(*obstacle.goal, "*", color=style.INK, ms=11, zorder=4)

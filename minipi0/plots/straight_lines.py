@@ -1,6 +1,7 @@
-"""Notebook 01's pictures: paths from noise to action, what Euler makes of them, crossing lines."""
+"""Notebook 01's pictures: paths from noise to action, where Euler lands, crossing lines."""
 
 import torch
+from matplotlib.patches import Circle
 
 from minipi0.plots import style
 
@@ -56,45 +57,55 @@ def two_schedules(paths: dict, velocities: dict, noise, action):
     return fig
 
 
-def landing_errors(steps, errors: dict):
-    """How far from the action Euler lands, against its number of steps, log-log.
+def landings(curve, polygons: dict, steps, errors):
+    """Euler on a curved path: where its steps lead in the plane, and how far from the action.
 
+    curve: float[T, 2], the path from noise to action
+    polygons: {number of steps: float[n + 1, 2]}, Euler's points
     steps: N numbers of steps
-    errors: {name: float[N]}
+    errors: float[N], the distance from the action after so many
 
     Returns the figure.
     """
-    fig, ax = style.figure(size=(5.2, 3.6))
-    looks = (("o-", style.FLOW), ("s-", style.ONE_STEP))
-    for (name, error), (line, colour) in zip(errors.items(), looks, strict=True):
-        seen = torch.as_tensor(error).clamp(min=1e-17)
-        ax.loglog(steps, seen, line, color=colour, label=name)
-    ax.axhline(1e-6, color=style.NOISE, lw=1, ls=":")
-    above = dict(xytext=(0, 3), textcoords="offset points", ha="right")
-    ax.annotate("1e-6", (steps[-1], 1e-6), **above)
-    ax.set(xlabel="Euler steps", ylabel="distance from the action", ylim=(1e-17, 1e6))
-    ax.set_title("integrating the pair's own velocity")
-    ax.legend(loc="upper right")
+    fig, (plane, graph) = style.figure(1, 2, size=(4.8, 3.8))
+    plane.plot(*curve.T, "--", color=style.NOISE, lw=1.5, label="the curved path")
+    plane.plot(*curve[[0, -1]].T, color=style.FLOW, lw=2, label="the straight path, one step")
+    for (n, points), marker in zip(polygons.items(), "os^Dv", strict=False):
+        name = f"{n} step{'s' * (n > 1)} on the curve"
+        plane.plot(*points.T, "-" + marker, color=style.ONE_STEP, ms=4, lw=1, label=name)
+    for point, colour in ((curve[0], style.NOISE), (curve[-1], style.DATA)):
+        plane.plot(*point, "o", color=colour, ms=10, zorder=4)
+    plane.set(aspect="equal", xlabel=r"$x_1$", ylabel=r"$x_2$", title="where the steps lead")
+    fig.legend(*plane.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    graph.loglog(steps, errors, "s-", color=style.ONE_STEP)
+    graph.loglog(steps, [errors[-1] * steps[-1] / n for n in steps], ":", color=style.INK, lw=1)
+    slope = dict(xytext=(-4, -14), textcoords="offset points", ha="right")
+    middle = len(steps) // 2
+    graph.annotate("slope −1", (steps[middle], errors[-1] * steps[-1] / steps[middle]), **slope)
+    graph.set(xlabel="Euler steps", title="distance from the action, curved path")
     return fig
 
 
-def chunk(chunks, taus, names):
-    """One action chunk on its path.
+def chunk(chunks, taus, names, obstacle):
+    """One action chunk on its path: above in the plane, below every number against its step.
 
-    chunks: float[T, H, D], one per tau
+    chunks: float[T, H, 2], one per tau
     taus: T numbers
-    names: D strings
+    names: two strings
+    obstacle: a toys.Obstacle
 
     Returns the figure.
     """
-    fig, axes = style.figure(1, len(taus), size=(2.5, 2.9), sharey=True)
-    colours = (style.DATA, style.ONE_STEP, style.GAUSSIAN)
-    for ax, actions, tau in zip(axes, chunks, taus, strict=True):
-        for d, name in enumerate(names):
-            ax.plot(actions[:, d], "o-", ms=3, lw=1.2, color=colours[d], label=name)
-        ax.set(title=rf"$\tau$ = {tau:g}", xlabel="step of the chunk")
-    axes[0].set_ylabel("normalised action")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
+    fig, axes = style.figure(2, len(taus), size=(2.2, 2.1), sharey="row")
+    for (plane, graph), actions, tau in zip(axes.T, chunks, taus, strict=True):
+        plane.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
+        plane.plot(*actions.T, "o-", color=style.FLOW, ms=2.5, lw=1)
+        plane.set_title(rf"$\tau$ = {tau:g}")
+        style.square(plane, 2.8, xticks=[-2, 0, 2], yticks=[-2, 0, 2])
+        for d, (name, colour) in enumerate(zip(names, (style.DATA, style.ONE_STEP), strict=True)):
+            graph.plot(actions[:, d], "o-", ms=2.5, lw=1.2, color=colour, label=name)
+        graph.set(xlabel="step of the chunk", ylim=(-2.8, 2.8))
+    fig.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 

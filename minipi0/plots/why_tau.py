@@ -1,35 +1,10 @@
-"""Notebook 03's pictures: paths around the disc, runs side by side, what a point tells of tau."""
+"""Notebook 03's pictures: runs side by side, what a point tells of tau, where a field is off."""
 
 import torch
-from matplotlib.patches import Circle
 
 from minipi0.plots import style
 
 COLOURS = (style.REGRESSION, style.GAUSSIAN, style.FLOW, style.PATH)
-
-
-def paths(panels: dict, obstacle, colours=None):
-    """A panel per set of paths: the first 60 past the disc; those that hit it are grey.
-
-    panels: {title: float[B, T, 2]}
-    obstacle: a toys.Obstacle
-    colours: of the paths that do not hit it, one per panel
-
-    Returns the figure.
-    """
-    fig, axes = style.figure(1, len(panels), size=(3.9, 2.9), squeeze=False, sharey=True)
-    colours = colours or [style.DATA] * len(panels)
-    for ax, (title, some), colour in zip(axes[0], panels.items(), colours, strict=True):
-        hits = obstacle.collides(some)
-        ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
-        for path, hit in zip(some[:60], hits, strict=False):
-            ax.plot(*path.T, color=style.INK if hit else colour, lw=0.7, alpha=0.5 if hit else 0.45)
-        ax.plot(*obstacle.start, "k>", ms=7, zorder=4)
-        ax.plot(*obstacle.goal, "k*", ms=11, zorder=4)
-        ax.set(xlim=(-2.3, 2.3), ylim=(-1.6, 1.6), aspect="equal", xlabel="x")
-        ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (grey)")
-    axes[0, 0].set_ylabel("y: left is up")
-    return fig
 
 
 def runs(panels: dict):

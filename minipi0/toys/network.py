@@ -48,14 +48,16 @@ class VelocityMLP(nn.Module):
         self.weights = nn.ParameterList(uniform(i, o, i) for i, o in layers)
         self.biases = nn.ParameterList(uniform(1, o, i) for i, o in layers)
 
-    def forward(self, x: Tensor, tau: Tensor | float, observation: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, tau: Tensor | float | None = None, observation: Tensor | None = None
+    ) -> Tensor:
         """The velocity at x.
 
         x: float[B, D].
-        tau: a number, float[] or float[B].
+        tau: a number, float[] or float[B]. A network that is not told tau needs none.
         observation: float[B, observation_dim], if the network takes one.
-        Returns float[B, D]. Raises ValueError where the observation is missing or unexpected, and
-        where B is no multiple of `members`.
+        Returns float[B, D]. Raises ValueError where tau is missing, where the observation is
+        missing or unexpected, and where B is no multiple of `members`.
         """
         if len(x) % self.members:
             raise ValueError(f"{len(x)} points cannot be shared evenly by {self.members} networks")
@@ -66,6 +68,8 @@ class VelocityMLP(nn.Module):
             )
         parts = [x]
         if self.told_tau:
+            if tau is None:
+                raise ValueError("this network is told tau: give it, between 0 and 1")
             tau = torch.as_tensor(tau, device=x.device).to(x.dtype)
             parts.append(tau.expand(len(x))[:, None])
         if observation is not None:

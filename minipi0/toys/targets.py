@@ -192,6 +192,17 @@ def obstacle_points(points: int = 7, std: float = 0.12) -> GaussianMixture:
     return GaussianMixture(torch.cat([torch.stack([x, y], 1), torch.stack([x, -y], 1)]), std)
 
 
+def obstacle_chunks(demonstrations: int = 100, std: float = 0.05, seed: int = 0) -> GaussianMixture:
+    """Whole chunks around `obstacle`, 32 numbers each: demonstrations, each a little blurred.
+
+    Its velocity is a perfect policy's, known without training.
+
+    demonstrations: how many. std: of the blur. seed: of the demonstrations.
+    """
+    chunks = obstacle.demonstrations(demonstrations, torch.Generator().manual_seed(seed))
+    return GaussianMixture(chunks.flatten(1), std)
+
+
 @dataclass(frozen=True)
 class Obstacle:
     """A disc at the origin, between a start at x = -2 and a goal at x = 2.
