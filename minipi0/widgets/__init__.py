@@ -14,7 +14,7 @@ _WHERE = {
 }
 _FALLBACK = {f"{name}_fallback": "fallback" for name in _WHERE.values()}
 _FALLBACK["robot_player_fallback"] = "robot_fallback"
-_WHERE |= {"EpisodePlayer": "episode_player", "Teleoperator": "teleoperator"}
+_WHERE |= {"EpisodePlayer": "episode_player", "Teleoperator": "teleoperator", "Guess": "guess"}
 __all__ = [*_WHERE, *_FALLBACK]
 
 

@@ -17,13 +17,15 @@ COLOUR = {name.lower(): c for name, c in vars(style).items() if isinstance(c, st
 
 
 def browser_code(*names: str) -> str:
-    """The named files as one JavaScript module (an anywidget's `_esm` is one text).
+    """dom.js and the named files as one JavaScript module (an anywidget's `_esm` is one text).
 
     Before them stand the colours and the extent of plots/style.py, and MOST_DOTS.
     """
     constants = {"COLOUR": COLOUR, "EXTENT": style.EXTENT, "MOST_DOTS": MOST_DOTS}
     parts = [f"const {name} = {json.dumps(value)};" for name, value in constants.items()]
-    return "\n".join(parts + [(HERE / name).read_text(encoding="utf-8") for name in names])
+    return "\n".join(
+        parts + [(HERE / name).read_text(encoding="utf-8") for name in ("dom.js", *names)]
+    )
 
 
 def as_point(value, name: str) -> tuple[float, float]:

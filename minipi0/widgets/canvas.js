@@ -1,18 +1,7 @@
 // What all widgets share: a plane to draw on, points to drag, native controls, and state that follows to Python.
-// Python puts this text in front of each widget's own file, and before it the constants COLOUR and EXTENT of plots/style.py
-// (what a colour means; the plane is shown from -EXTENT to EXTENT) and MOST_DOTS.
+// Python puts this text in front of each widget's own file, and before it dom.js and the constants COLOUR and EXTENT of
+// plots/style.py (what a colour means; the plane is shown from -EXTENT to EXTENT) and MOST_DOTS.
 // The model holds all state; whatever changes it asks for a redraw, and the next animation frame draws everything anew.
-
-function element(parent, tag, attributes = {}, text = "") {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
-// Change a text only where it differs: pages lay out anew after each write, and this runs every frame.
-function write(node, text) { if (node.textContent !== text) node.textContent = text; }
 
 // One view of a widget. `draw(view)` is called at most once a frame, after `view.redraw()`.
 function openView(model, el, { label, draw }) {
@@ -59,8 +48,7 @@ function openView(model, el, { label, draw }) {
     view.onClose.push(() => target[remove](event, listener));
   };
 
-  // JupyterLab would take arrow keys, Space and letters for itself; Ctrl-S and the like stay its own.
-  view.on(root, "keydown", (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); });
+  keepKeys(root);
   view.on(model, "change", view.redraw);
   view.on(window.matchMedia("(prefers-color-scheme: dark)"), "change", view.redraw);
   view.on(window, "resize", view.redraw); // also a change of zoom
@@ -138,12 +126,6 @@ function addChoice(view, { trait, name, options }) {
 function addTargets(view) {
   const targets = Object.entries(view.model.get("targets"));
   return addChoice(view, { trait: "target", name: "target", options: Object.fromEntries(targets.map(([name, { label }]) => [name, label])) });
-}
-
-function addButton(parent, onClick, text = "") {
-  const button = element(parent, "button", { type: "button" }, text);
-  button.addEventListener("click", onClick);
-  return button;
 }
 
 // A table of numbers beside the picture. rows: [text, colour or ""], a letter after "^" is raised. Returns fill([...strings]).

@@ -1,0 +1,39 @@
+// "Predict first": one question, and a field that keeps what the reader guesses.
+
+export default {
+  render({ model, el }) {
+    const root = element(el, "form", { class: "m0 m0-guess" }), box = element(root, "fieldset");
+    const question = model.get("question"), choices = model.get("choices"), unit = model.get("unit");
+    element(box, "legend", {}, "Predict first");
+    element(box, "p", { class: "m0-note" }, question);
+    const answers = element(box, "div", { class: "m0-answers" });
+    const said = element(box, "p", { class: "m0-note", role: "status" });
+    const group = `m0-${Math.random()}`; // native radio buttons of one name: arrow keys move between them
+    const inputs = choices.map((choice) => {
+      const label = element(answers, "label");
+      const input = element(label, "input", { type: "radio", name: group, value: choice });
+      element(label, "span", {}, choice);
+      return input;
+    });
+    if (!choices.length) {
+      const label = element(answers, "label");
+      inputs.push(element(label, "input", { type: "number", step: "any", "aria-label": question }));
+      element(label, "span", {}, unit);
+    }
+    for (const input of inputs) input.addEventListener("input", () => { model.set("guess", input.value); model.save_changes(); });
+    root.addEventListener("submit", (event) => event.preventDefault()); // Enter sends nothing anywhere
+    keepKeys(root);
+
+    function place() {
+      const guess = model.get("guess");
+      for (const input of inputs) {
+        if (choices.length) input.checked = input.value === guess;
+        else if (input.value !== guess) input.value = guess;
+      }
+      write(said, guess === "" ? "Choose before you go on." : `Your guess: ${guess}${choices.length ? "" : ` ${unit}`}. The next cell has the answer.`);
+    }
+    model.on("change:guess", place);
+    place();
+    return () => { model.off("change:guess", place); root.remove(); };
+  },
+};
