@@ -12,6 +12,7 @@ from PIL import Image
 
 from minipi0 import toys
 from minipi0.plots import flow_field
+from minipi0.plots.output import packed
 
 PICTURES = {
     "straight_line": lambda: flow_field.straight_line((-2.0, -1.0), (1.5, 2.0), tau=0.4),
@@ -53,12 +54,7 @@ if __name__ == "__main__":
             continue
         path = Path(__file__).with_name(f"{name}.png")
         buffer = io.BytesIO()
-        PICTURES[name]().savefig(buffer, dpi=130)
-        small = (
-            Image.open(buffer)
-            .convert("RGB")
-            .quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        )
-        small.save(path.with_suffix(".tmp"), "PNG", optimize=True)
+        PICTURES[name]().savefig(buffer, dpi=144)
+        path.with_suffix(".tmp").write_bytes(packed(Image.open(buffer)))
         path.with_suffix(".tmp").replace(path)
         print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

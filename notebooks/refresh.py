@@ -19,6 +19,8 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
+from minipi0.plots.output import packed
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -44,8 +46,6 @@ def refresh(path: Path) -> None:
         cell.metadata.pop("execution", None)
         if "live-only" in cell.metadata.get("tags", []):
             cell.outputs = []
-        if "solution" in cell.metadata.get("tags", []):
-            cell.outputs = [output for output in map(unpraised, cell.outputs) if output]
         cell.outputs = [output for output in map(clean, cell.outputs) if output]
     text = nbformat.writes(notebook) + "\n"
     for folder in (
@@ -61,15 +61,6 @@ def refresh(path: Path) -> None:
     os.chmod(new.name, 0o644)
     os.replace(new.name, path)
     print(f"{path.name}: {time.monotonic() - start:.0f} s, {path.stat().st_size / 1e3:.0f} kB")
-
-
-def unpraised(output):
-    """A solution's output without the check's praise: no reader has tried anything yet."""
-    if output.output_type == "stream":
-        lines = [line for line in output.text.splitlines(True) if not line.startswith("✓ ")]
-        output.text = "".join(lines)
-        return output if output.text.strip() else None
-    return output
 
 
 def clean(output):
@@ -91,15 +82,9 @@ def clean(output):
 
 
 def smaller(png: str) -> str:
-    """A base64 PNG packed anew: a drawing with 256 colours, which nobody can tell from it, and a
-    photograph (it has many more colours) as it is.
-    """
-    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    if image.getcolors(8000):
-        image = image.quantize(256, dither=Image.Dither.NONE)
-    packed = io.BytesIO()
-    image.save(packed, "PNG", optimize=True)
-    return min(png, base64.b64encode(packed.getvalue()).decode(), key=len)
+    """A base64 PNG packed anew where that makes it smaller (`plots.show` has packed its own)."""
+    again = packed(Image.open(io.BytesIO(base64.b64decode(png))))
+    return min(png, base64.b64encode(again).decode(), key=len)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,13 @@ def test_a_right_answer(number, capsys):
     assert capsys.readouterr().out == "✓ Exercise 99.1: right.\n"
 
 
+def test_a_solution_passes_but_nobody_is_told_that_they_are_right(number, capsys):
+    assert exercises.check(number, 42, solution=True) is True
+    assert capsys.readouterr().out == "Solution 99.1 passes the check.\n"
+    assert exercises.check(number, 41, solution=True) is False
+    assert capsys.readouterr().out == "✗ Exercise 99.1: 41 is not 42\n"
+
+
 def test_a_wrong_answer_is_told_why(number, capsys):
     assert exercises.check(number, 41) is False
     assert capsys.readouterr().out == "✗ Exercise 99.1: 41 is not 42\n"

@@ -53,8 +53,8 @@ INSIDE = {  # the order of a room's files: each may import those before it
     "robot": "simulator tasks wall touch two_ways demonstrate recipes questions pretrain "
     "teleoperate chunking ahead inputs policy rollout trials watch live scenes server client",
     "plots": "style output shared flow_field straight_lines velocity_targets why_tau "
-    "one_vs_ten_steps two_experts real_robot_data real_robot how_many_trials real_pi0 "
-    "meet_the_robot your_robot octo_and_rivals",
+    "one_vs_ten_steps two_experts separate_expert standing_on_a_vlm real_robot_data real_robot "
+    "how_many_trials real_pi0 meet_the_robot your_robot octo_and_rivals",
     "widgets": "targets base guess straight_line flow_field euler_steps fallback episode_player "
     "trial_planner recordings robot_player robot_fallback teleoperator",
 }

@@ -30,11 +30,13 @@ def exercise(number: str):
     return register
 
 
-def check(number: str, answer=...) -> bool:
+def check(number: str, answer=..., solution: bool = False) -> bool:
     """Print whether `answer` solves exercise `number`; returns True when it does.
 
     An answer still left as `...`, or a function that still returns it, is not wrong, only not tried
     yet. Raises KeyError for an unknown number.
+
+    solution: the answer is the notebook's own, so no reader is told that they are right.
     """
     if number not in _checks:
         importlib.import_module(f"minipi0.exercises.nb{number.split('.')[0]}")
@@ -54,7 +56,8 @@ def check(number: str, answer=...) -> bool:
         wrong = f"your code stopped with {type(error).__name__}: {error}"
         if not callable(answer) and "not callable" in str(error):
             wrong = "answer with the function itself, not with what it returns"
-    print(f"✗ Exercise {number}: {wrong}" if wrong else f"✓ Exercise {number}: right.")
+    right = f"Solution {number} passes the check." if solution else f"✓ Exercise {number}: right."
+    print(f"✗ Exercise {number}: {wrong}" if wrong else right)
     return not wrong
 
 

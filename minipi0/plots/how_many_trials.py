@@ -26,9 +26,17 @@ def interval_by_count(n: int, methods: dict):
         low, high = np.array([interval(k, n) for k in range(n + 1)]).T
         colour = METHODS[name][0]
         ax.vlines(np.arange(n + 1) + shift, low, high, color=colour, lw=4, alpha=0.8, label=name)
-    ax.plot(range(n + 1), np.arange(n + 1) / n, "k.", ms=7, label="observed rate", zorder=3)
-    ax.axhspan(1, 1.12, color="0.93", zorder=0)
-    ax.axhspan(-0.12, 0, color="0.93", zorder=0)
+    ax.plot(
+        range(n + 1),
+        np.arange(n + 1) / n,
+        ".",
+        color=style.INK,
+        ms=7,
+        label="observed rate",
+        zorder=3,
+    )
+    ax.axhspan(1, 1.12, color=style.FAINT, zorder=0)
+    ax.axhspan(-0.12, 0, color=style.FAINT, zorder=0)
     ax.set(xlabel=f"successes in {n} trials", ylabel="success rate", xticks=range(n + 1))
     ax.set(ylim=(-0.12, 1.12), title="95 % intervals (grey: no rate can be there)")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -44,7 +52,7 @@ def coverage(rates, exact: dict, simulated: dict, level: float = 0.95):
     """
     fig, axes = style.figure(1, len(exact), size=(4.6, 3.5), sharey=True, squeeze=False)
     for ax, (n, curves) in zip(axes[0], exact.items(), strict=True):
-        ax.axhline(level, color="black", lw=0.8, ls=":")
+        ax.axhline(level, color=style.INK, lw=0.8, ls=":")
         for name, values in curves.items():
             ax.plot(rates, values, METHODS[name][1], color=METHODS[name][0], lw=1.2, label=name)
             ax.plot(*simulated[n][name], "o", color=METHODS[name][0], ms=4)
@@ -68,7 +76,7 @@ def needed_trials(p1: float, differences, correlations):
         counts = [planning.needed(p1, p1 - d, rho) for d in possible]
         name = f"same starts, correlation {rho:g}" if rho else "other starts"
         ax.loglog(100 * np.array(possible), counts, color=colour, lw=2.2, label=name)
-    ax.axhline(10, color="black", lw=0.8, ls=":")
+    ax.axhline(10, color=style.INK, lw=0.8, ls=":")
     ax.annotate("10 trials", (100 * min(differences), 10), (2, 4), textcoords="offset points")
     ax.set(xticks=(ticks := [2, 5, 10, 20, 40]), xticklabels=[f"{t}" for t in ticks])
     ax.set(yticks=(ticks := [10, 30, 100, 300, 1000, 3000]), yticklabels=[f"{t}" for t in ticks])
@@ -95,7 +103,7 @@ def peeking(looks, p_values, false_alarms: dict):
         left.semilogy(looks[: stop + 1], p[: stop + 1], color=colour, lw=1.2 if alarm else 0.8)
         if alarm:
             left.plot(looks[stop], p[stop], "o", color=colour, ms=5)
-    left.axhline(0.05, color="black", lw=1, ls="--")
+    left.axhline(0.05, color=style.INK, lw=1, ls="--")
     left.set(xlabel="trials of each policy so far", ylabel="p-value now", ylim=(0.003, 1.3))
     left.set(yticks=[0.01, 0.05, 0.2, 1], yticklabels=["0.01", "0.05", "0.2", "1"])
     left.minorticks_off()
@@ -110,9 +118,8 @@ def peeking(looks, p_values, false_alarms: dict):
             (6, 0),
             textcoords="offset points",
             va="center",
-            bbox=dict(boxstyle="square,pad=0.1", facecolor="white", edgecolor="none"),
         )
-    right.axvline(0.05, color="black", lw=1, ls="--", zorder=0)
+    right.axvline(0.05, color=style.INK, lw=1, ls="--", zorder=0)
     right.invert_yaxis()
     right.set(title='"one is better", though they are equal', xlim=(0, 0.3))
     right.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -158,7 +165,7 @@ def plan(p1: float, p2: float, n: int, correlation: float = 0.0):
         )
     found = planning.power(p1, p2, n, correlation)
     right.plot(n, found, "o", color=style.DATA, ms=8)
-    right.axhline(0.8, color="black", lw=0.8, ls=":")
+    right.axhline(0.8, color=style.INK, lw=0.8, ls=":")
     half = planning.half_width(p1, p2, n, correlation)
     right.set_title(
         f"found in {found:.0%}; difference {100 * (p1 - p2):.0f} ± {100 * half:.0f} points",
@@ -184,7 +191,7 @@ def course(paths, outcomes):
     for path, success in zip(paths, outcomes, strict=True):
         path = np.array(path)
         ax.plot(*path.T, color=style.FLOW if success else style.REGRESSION, lw=1.2, alpha=0.8)
-        ax.plot(*path[-1], "o" if success else "X", color="black", ms=4)
+        ax.plot(*path[-1], "o" if success else "X", color=style.INK, ms=4)
     ax.set(xlim=(-2.2, 3.2), ylim=(-1.3, 1.3), aspect="equal")
     ax.set_title(f"{sum(outcomes)} of {len(outcomes)} arrive (crosses: time over)")
     return fig

@@ -10,11 +10,11 @@ from minipi0.plots import style
 COLOURS = {
     "pi0's expert": style.FLOW,
     "Octo's diffusion head": style.DATA,
-    "Octo's head, estimate cut": "#003f66",
+    "Octo's head, estimate cut": "#8a74d6",
     "flow head on the readout": style.PATH,
     "two-step policy": style.ONE_STEP,
     "L2 regression": style.REGRESSION,
-    "L1 regression": "#8c3a00",
+    "L1 regression": "#8c6d00",
     "L2 regression + noise": style.GAUSSIAN,
 }
 
@@ -39,7 +39,7 @@ def two_designs(octo: dict, pi0: dict):
             ax.text(x + count / 2, 1.0, label, ha="center", va="bottom", fontsize=9)
             x += count + {"words": 0.6, "state": 0.9}.get(label, 0)
         if name == "Octo":
-            ax.add_patch(Rectangle((14.2, -0.2), 2.6, 1.25, facecolor="none", edgecolor="0.3"))
+            ax.add_patch(Rectangle((14.2, -0.2), 2.6, 1.25, facecolor="none", edgecolor=style.INK))
             ax.text(15.5, 0.42, "head", ha="center", va="center")
             ax.text(15.5, 1.75, "noisy chunk in, noise out", ha="center", va="bottom", fontsize=9)
             _arrow(ax, (12.5, 0.42), (14.1, 0.42))
@@ -53,7 +53,7 @@ def two_designs(octo: dict, pi0: dict):
     longest = max(octo["chunk"], pi0["chunk"])
     for ax, cost, colour in ((axes[1, 0], octo, style.DATA), (axes[1, 1], pi0, style.FLOW)):
         steps = cost["steps"]
-        ax.barh(0, cost["pass"], color="0.75", edgecolor="white")
+        ax.barh(0, cost["pass"], color=style.NOISE, edgecolor="white")
         starts = cost["pass"] + cost["step"] * np.arange(steps)
         ax.barh([0] * steps, [cost["step"]] * steps, left=starts, color=colour, edgecolor="white")
         end = cost["chunk"]
@@ -70,7 +70,7 @@ def family(taus, clocks: dict, densities: dict):
     taus: [T]. clocks: {name: tau of every step}. densities: {name: [T]}. Returns the figure.
     """
     fig, (left, right) = style.figure(1, 2, size=(4.9, 3.2))
-    left.semilogy(taus, (taus / (1 - taus)) ** 2, color="0.6", lw=1)
+    left.semilogy(taus, (taus / (1 - taus)) ** 2, color=style.INK, lw=1)
     looks = ((style.DATA, "o"), (style.FLOW, "s"))
     for row, ((name, at), (colour, marker)) in enumerate(zip(clocks.items(), looks, strict=False)):
         at = np.asarray(at)
@@ -177,5 +177,5 @@ def over_steps(panels: dict):
 
 
 def _arrow(ax, start, end, curve: float = 0.0) -> None:
-    look = dict(arrowstyle="-|>", mutation_scale=12, color="0.3", lw=1.2, clip_on=False)
+    look = dict(arrowstyle="-|>", mutation_scale=12, color=style.INK, lw=1.2, clip_on=False)
     ax.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={curve}", **look))

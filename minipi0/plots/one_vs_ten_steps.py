@@ -70,7 +70,7 @@ def solvers(panels: dict):
     for ax, (title, measured) in zip(axes[0], panels.items(), strict=True):
         for (name, curve), (colour, marker) in zip(measured.items(), SOLVERS, strict=False):
             ax.loglog(*curve, marker=marker, color=colour, label=name, ms=5, lw=1.2)
-        ax.axvline(10, color="black", lw=0.7, ls=":")
+        ax.axvline(10, color=style.INK, lw=0.7, ls=":")
         ax.set(xlabel="evaluations of the field", title=title)
     axes[0, 0].set_ylabel("mean distance to the true endpoint")
     axes[0, 0].legend()

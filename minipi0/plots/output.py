@@ -6,8 +6,11 @@ from io import BytesIO
 
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
+from PIL import Image
 
-DPI = 144  # of the file; it is shown at the figure's own size
+from minipi0.plots import style
+
+DPI = 144  # of the file; it is shown at the figure's own size, at most style.WIDEST
 
 
 def show(alt: str) -> None:
@@ -22,9 +25,25 @@ def show(alt: str) -> None:
     if not plt.get_fignums():
         raise ValueError("there is no figure to show: draw one first")
     figure, file = plt.gcf(), BytesIO()
-    figure.savefig(file, format="png", dpi=DPI, transparent=True)
+    figure.savefig(file, format="png", dpi=DPI)
     plt.close(figure)
-    width = round(figure.get_figwidth() * figure.dpi)
-    source = f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+    file = packed(Image.open(file))
+    width = min(round(figure.get_figwidth() * figure.dpi), style.WIDEST)
+    source = f"data:image/png;base64,{b64encode(file).decode()}"
     picture = f'<img src="{source}" alt="{escape(alt)}" width="{width}" style="max-width: 100%">'
     display(HTML(picture, metadata={"alt": alt}))
+
+
+def packed(image: Image.Image) -> bytes:
+    """The picture as a small PNG: a drawing with 256 colours, a photograph as it is.
+
+    A photograph has many more colours than a drawing.
+    """
+    clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    image = image.convert("RGBA" if clear else "RGB")
+    if image.getcolors(8000):
+        how = Image.Quantize.FASTOCTREE if clear else Image.Quantize.MEDIANCUT
+        image = image.quantize(256, how, dither=Image.Dither.NONE)
+    file = BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -51,8 +51,8 @@ def memory(rows: dict, cards: dict):
     for y, total in enumerate(left):
         ax.text(total + 0.8, y, f"{total:.1f} GB", va="center", fontsize=9)
     for name, size in cards.items():
-        ax.axvline(size, color="0.4", ls=":", lw=1)
-        ax.text(size, -0.75, name, ha="center", va="bottom", fontsize=8, color="0.35")
+        ax.axvline(size, color=style.INK, ls=":", lw=1)
+        ax.text(size, -0.75, name, ha="center", va="bottom", fontsize=8)
     ax.set_yticks(range(len(rows)), rows)
     ax.set(ylim=(len(rows) - 0.5, -0.7), xlim=(0, 1.08 * max(cards.values())))
     ax.set_xlabel("GB, before activations")
@@ -140,7 +140,7 @@ def time_split(shares: dict, by_steps: dict):
     steps = list(by_steps)
     parts = 1e3 * np.array(list(by_steps.values())).T  # (3, steps)
     right.stackplot(steps, parts, colors=PARTS.values(), labels=PARTS)
-    right.plot(steps, parts.sum(0), "o", color="black", ms=4)
+    right.plot(steps, parts.sum(0), "o", color=style.INK, ms=4)
     right.set(title="this machine, small model", ylim=(0, None), xticks=steps)
     right.set(xlabel="Euler steps", ylabel="milliseconds")
     return fig
@@ -158,9 +158,9 @@ def chunks(previous, panels: dict, frozen: int, free_from: int):
     """
     fig, axes = style.figure(1, len(panels), size=(4.6, 3.0), sharey=True)
     step, colours = np.arange(len(previous)), (style.NOISE, style.FLOW)
-    old = dict(color="black", lw=2, label="the previous chunk")
+    old = dict(color=style.INK, lw=2, label="the previous chunk")
     for ax, (title, new), colour in zip(axes, panels.items(), colours, strict=True):
-        ax.axvspan(-0.5, frozen - 0.5, color="0.85", lw=0, label="executed meanwhile")
+        ax.axvspan(-0.5, frozen - 0.5, color=style.FAINT, lw=0, label="executed meanwhile")
         ax.plot(step, torch.as_tensor(new).T, color=colour, lw=0.8, alpha=0.6)
         ax.plot([], [], color=colour, label="new chunks")
         ax.plot(step[:free_from], previous[:free_from], **old)

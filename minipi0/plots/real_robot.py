@@ -93,7 +93,7 @@ def fans(panels, names, dims, fps: float):
             time = np.arange(len(actions)) / fps
             thin = dict(lw=0.8, alpha=0.5) if len(samples) > 1 else dict(lw=1.8)
             ax.plot(time, np.asarray(samples)[:, :, d].T, color=colour_of(name), **thin)
-            ax.plot(time, actions[:, d], "k", lw=1.8, label="demonstrated")
+            ax.plot(time, actions[:, d], color=style.INK, lw=1.8, label="demonstrated")
         row[0].set_ylabel(name.replace(", ", "\n").replace(" + ", "\n+ "))
     for ax, d in zip(axes[0], dims, strict=True):
         ax.set_title(f"{names[d]} (normalised)")
@@ -119,7 +119,7 @@ def histograms(predictions: dict, demonstrated, low: float, high: float, title: 
     panels = {"demonstrated": demonstrated} | predictions
     for ax, (name, values) in zip(axes, panels.items(), strict=True):
         colour = style.DATA if name == "demonstrated" else colour_of(name)
-        ax.axvspan(low, high, color="0.92")
+        ax.axvspan(low, high, color=style.FAINT)
         values = np.clip(values, bins[0], bins[-1])
         between = np.mean((values > low) & (values < high))
         ax.text((low + high) / 2, 0.5, f"{between:.0%}", ha="center", va="center", fontsize=9)
@@ -186,7 +186,8 @@ def patch_maps(maps: dict):
     for ax, (title, array) in zip(axes[0], arrays.items(), strict=True):
         shown = ax.imshow(array, **look)
         for (y, x), value in np.ndenumerate(array):
-            ax.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=8)
+            dark = "black" if 0.4 < value < 1 + 0.6 * (most - 1) else "white"
+            ax.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=8, color=dark)
         ax.set_title(title, fontsize=9)
         ax.axis("off")
     fig.colorbar(shown, ax=axes[0].tolist(), label="times an even spread", shrink=0.8)
@@ -220,7 +221,7 @@ def ablation(losses: dict, intact: float):
     """
     fig, ax = style.figure(size=(7, 0.42 * len(losses) + 1.0))
     ax.barh(list(losses), list(losses.values()), color=style.PATH)
-    ax.axvline(intact, color="k", lw=1)
+    ax.axvline(intact, color=style.INK, lw=1)
     ax.annotate("as recorded", (intact, -0.5), (3, 0), textcoords="offset points", fontsize=8)
     for row, value in enumerate(losses.values()):
         text = f"{value / intact - 1:+.0%}"

@@ -12,7 +12,7 @@ COLOURS = [
     style.GAUSSIAN,
     style.ONE_STEP,
     style.PATH,
-    "#777777",
+    "#cf73ad",
     "#8C6D00",
 ]
 
@@ -32,7 +32,7 @@ def episode(curves: dict, fps: float, frame: int, horizon: int):
             ax.plot(np.arange(len(values)) / fps, values[:, d], lw=1.1, color=colour, label=name)
         if few:
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
-        ax.axvline(frame / fps, color="k", lw=1)
+        ax.axvline(frame / fps, color=style.INK, lw=1)
         ax.set_ylabel(title)
     last = min(frame + horizon - 1, len(values) - 1)
     ax.axvspan(frame / fps, last / fps, color=style.PATH, alpha=0.4, lw=0)
@@ -72,7 +72,7 @@ def paths(seconds, measured, integrated: dict, names):
     colours = [style.ONE_STEP, style.FLOW, style.GAUSSIAN]
     fig, axes = style.figure(1, len(names), size=(3.3, 2.6), squeeze=False)
     for d, (ax, name) in enumerate(zip(axes[0], names, strict=True)):
-        ax.plot(seconds, measured[:, d], "k", lw=2.4, label="measured")
+        ax.plot(seconds, measured[:, d], color=style.INK, lw=2.4, label="measured")
         for colour, (how, path) in zip(colours, integrated.items(), strict=False):
             ax.plot(seconds, path[:, d], color=colour, lw=1.3, label=how)
         ax.set(title=name, xlabel="seconds")
@@ -96,7 +96,7 @@ def clocks(late: list, spacing, fps: float):
         title="clock x fps − frame number, per episode",
     )
     right.hist(spacing, bins=80, color=style.DATA)
-    right.axvline(1 / fps, color="k", lw=1)
+    right.axvline(1 / fps, color=style.INK, lw=1)
     right.set(
         xlabel="seconds from one frame to the next",
         ylabel="frames (log)",
@@ -118,7 +118,7 @@ def scales(cases: dict):
         for row, (mode, (low, q01, q99, high)) in enumerate(modes.items()):
             ax.plot([low, high], [row, row], color=MODES[mode], lw=1.5, marker="|", ms=9)
             ax.plot([q01, q99], [row, row], color=MODES[mode], lw=7, solid_capstyle="butt")
-        ax.axvspan(-1, 1, color="0.92", zorder=0)
+        ax.axvspan(-1, 1, color=style.FAINT, zorder=0)
         ax.set(yticks=range(len(modes)), yticklabels=list(modes), ylim=(len(modes) - 0.4, -0.6))
         ax.set_xscale("symlog", linthresh=1, linscale=1.5)
         ax.set_title(title, loc="left", fontsize=10)
@@ -141,7 +141,7 @@ def bars(values: dict, xlabel: str):
             ha="left" if value >= 0 else "right",
             fontsize=9,
         )
-    ax.axvline(0, color="k", lw=1)
+    ax.axvline(0, color=style.INK, lw=1)
     ax.margins(x=0.12)
     ax.invert_yaxis()
     ax.set_xlabel(xlabel)
@@ -222,7 +222,7 @@ def intervals(rows: dict, xlabel: str, line: float | None = None, what: str = ""
             fontsize=9,
         )
     if line is not None:
-        ax.axvline(line, color="k", lw=1, ls="--", label=what)
+        ax.axvline(line, color=style.INK, lw=1, ls="--", label=what)
         ax.legend(fontsize=8, frameon=False, loc="lower right")
     ax.set(yticks=range(len(rows)), yticklabels=list(rows), xlabel=xlabel)
     ax.set(ylim=(len(rows) - 0.4, -0.8), xlim=(0, None))

@@ -71,7 +71,7 @@ def landing_errors(steps, errors: dict):
         ax.loglog(steps, seen, line, color=colour, label=name)
     ax.axhline(1e-6, color=style.NOISE, lw=1, ls=":")
     above = dict(xytext=(0, 3), textcoords="offset points", ha="right")
-    ax.annotate("1e-6", (steps[-1], 1e-6), color="0.4", **above)
+    ax.annotate("1e-6", (steps[-1], 1e-6), **above)
     ax.set(xlabel="Euler steps", ylabel="distance from the action", ylim=(1e-17, 1e6))
     ax.set_title("integrating the pair's own velocity")
     ax.legend(loc="upper right")

@@ -20,13 +20,13 @@ def sequence(groups, notes):
     fig, ax = style.figure(size=(10.5, 1.9))
     edges = _edges(groups)
     above, below = dict(ha="center", va="bottom"), dict(ha="center", va="top")
-    below |= dict(color="0.35", fontsize=9)
+    below |= dict(fontsize=9)
     for (name, count, colour), start, note in zip(groups, edges, notes, strict=False):
         for i in range(count):
             ax.add_patch(Rectangle((start + i + 0.06, 0), 0.88, 1, color=colour, lw=0))
         # a small group has no room for its name: farther away, so that neighbours do not collide
         x, far = start + count / 2, count < 3
-        line = dict(arrowstyle="-", color="0.6", lw=0.7) if far else None
+        line = dict(arrowstyle="-", color=style.INK, lw=0.7) if far else None
         ax.annotate(name, (x, 1), (x, 1.75 if far else 1.15), arrowprops=line, **above)
         ax.annotate(note, (x, 0), (x, -1.3 if far else -0.2), arrowprops=line, **below)
     ax.set(xlim=(-0.5, edges[-1] + 0.5), ylim=(-2.1, 2.6))
@@ -101,6 +101,7 @@ def influence(change, rows, columns):
     fig, ax = style.figure(size=(6.2, 4.2))
     low, high = change[change > 0].min(), change.max()
     seen = np.where(change > 0, change, np.nan)
+    ax.set_facecolor("white")
     image = ax.imshow(seen, cmap="YlGnBu", norm=LogNorm(low / 3, high), aspect="auto")
     for (i, j), value in np.ndenumerate(change):
         colour = "white" if value > np.sqrt(low * high) else "0.2"
@@ -133,7 +134,8 @@ def costs(panels: dict):
         ax.invert_yaxis()
         ax.set(title=title, xlabel=unit)
         ax.margins(x=0.15)
-    axes[0].legend(loc="upper right", fontsize=8)
+    both = axes[0].get_legend_handles_labels()
+    fig.legend(*both, loc="outside upper center", ncols=2, fontsize=8)
     return fig
 
 
@@ -145,7 +147,7 @@ def chunk_errors(errors: dict, samples: dict):
     Returns the figure.
     """
     fig, axes = style.figure(1, 2, size=(4.9, 3.3))
-    palette = ("black", style.FLOW, style.ONE_STEP, style.REGRESSION)
+    palette = (style.INK, style.FLOW, style.ONE_STEP, style.REGRESSION)
     colours = dict(zip(samples, palette, strict=False))
     for ax, curves in zip(axes, (errors, samples), strict=True):
         for name, values in curves.items():

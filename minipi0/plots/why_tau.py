@@ -9,7 +9,7 @@ COLOURS = (style.REGRESSION, style.GAUSSIAN, style.FLOW, style.PATH)
 
 
 def paths(panels: dict, obstacle, colours=None):
-    """A panel per set of paths: the first 60 past the disc; those that hit it are black.
+    """A panel per set of paths: the first 60 past the disc; those that hit it are grey.
 
     panels: {title: float[B, T, 2]}
     obstacle: a toys.Obstacle
@@ -23,11 +23,11 @@ def paths(panels: dict, obstacle, colours=None):
         hits = obstacle.collides(some)
         ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
         for path, hit in zip(some[:60], hits, strict=False):
-            ax.plot(*path.T, color="black" if hit else colour, lw=0.7, alpha=0.5 if hit else 0.45)
+            ax.plot(*path.T, color=style.INK if hit else colour, lw=0.7, alpha=0.5 if hit else 0.45)
         ax.plot(*obstacle.start, "k>", ms=7, zorder=4)
         ax.plot(*obstacle.goal, "k*", ms=11, zorder=4)
         ax.set(xlim=(-2.3, 2.3), ylim=(-1.6, 1.6), aspect="equal", xlabel="x")
-        ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (black)")
+        ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (grey)")
     axes[0, 0].set_ylabel("y: left is up")
     return fig
 
@@ -66,7 +66,7 @@ def guess_of_tau(panels: dict):
     look = dict(fmt=".", color=style.FLOW, ecolor=style.NOISE, elinewidth=0.6, ms=4)
     for ax, (title, (tau, mean, std)) in zip(axes[0], panels.items(), strict=True):
         ax.errorbar(tau, mean, yerr=std, **look)
-        ax.plot([0, 1], [0, 1], "k--", lw=0.8)
+        ax.plot([0, 1], [0, 1], "--", color=style.INK, lw=0.8)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=r"true $\tau$", title=title)
     axes[0, 0].set_ylabel(r"$\tau$ guessed from the point: mean ± std")
     return fig

@@ -40,6 +40,7 @@ APART = 0.14  # m, between two things
 NEAR = 0.06  # m from hand to a thing's top: that is a touch
 ABOVE = 0.025  # m, so far above the top the hand is when the fingertips touch
 SPEED = 0.45  # the expert's, in units of the action
+MANNERS = ("direct", "roundabout")  # of the expert
 FRONT = dict(lookat=(0.0, 0.67, 0.03), azimuth=-90, elevation=-58, distance=0.82)
 
 
@@ -77,16 +78,24 @@ class Touch(Robot):
     Success: the hand is at the named thing and was at no other before ("touched" in the info).
 
     names: of what may be asked for. count: of things on the table; with one, the picture alone
-        gives the task away. options: of `Robot`.
-    Raises ValueError for an unknown name, and for a count that is not 1 to 5.
+        gives the task away. manner: how the expert demonstrates. options: of `Robot`.
+    Raises ValueError for an unknown name or manner, and for a count that is not 1 to 5.
     """
 
-    def __init__(self, names: tuple[str, ...] = TRAINED, count: int = 3, **options):
+    def __init__(
+        self,
+        names: tuple[str, ...] = TRAINED,
+        count: int = 3,
+        manner: str = "direct",
+        **options,
+    ):
         if not names or not set(names) <= set(NAMES):
             raise ValueError(f"names are some of {', '.join(NAMES)}, not {names}")
         if not 1 <= count <= 5:
             raise ValueError(f"count must lie between 1 and 5, not {count}")
-        self.names, self.count = tuple(names), count
+        if manner not in MANNERS:
+            raise ValueError(f"the expert's manner is one of {MANNERS}, not {manner!r}")
+        self.names, self.count, self.manner = tuple(names), count, manner
         options = dict(max_steps=30, front=FRONT, cameras=("front",)) | options
         super().__init__(make_world("reach-v3"), "", **options)
         model = self.world.model
@@ -130,16 +139,27 @@ class Touch(Robot):
         return {"touched": bool(self.touched), "side": 0}
 
     def expert(self, rng: np.random.Generator) -> Expert:
-        """Goes over the thing, and down on it."""
+        """Goes over the thing, and down on it.
+
+        A roundabout expert is slow or hasty. First it goes to any place above the table, and in
+        half of the episodes to a wrong thing: it sees its mistake above it and turns round.
+        """
         target = self.things[0].touch
-        speed = rng.uniform(0.9, 1.1) * SPEED
+        speed, stops = rng.uniform(0.9, 1.1) * SPEED, []
+        if self.manner == "roundabout":
+            speed = rng.uniform(0.4, 1.4) * SPEED
+            wrong = rng.random() < 0.5 and self.count > 1
+            x, y = self.things[1].touch[:2] if wrong else rng.uniform(LOW, HIGH)
+            stops = [np.array([x, y, rng.uniform(0.2, 0.26)])]
 
         def act(seen: np.ndarray) -> np.ndarray:
-            wanted = target - seen[:3]
+            hand = seen[:3]
+            if stops and np.linalg.norm(stops[0] - hand) < 0.05:
+                stops.pop()
+            wanted = (stops[0] if stops else target) - hand
             # high until nearly above it: so the hand touches nothing on its path
-            wanted[2] = (
-                max(wanted[2], 0.16 - seen[2]) if np.hypot(*wanted[:2]) > 0.05 else wanted[2]
-            )
+            if not stops and np.hypot(*wanted[:2]) > 0.05:
+                wanted[2] = max(wanted[2], 0.16 - hand[2])
             move = 8 * wanted
             move *= min(1, speed / max(np.linalg.norm(move), 1e-9))
             return np.array([*move, -1], dtype=np.float32)

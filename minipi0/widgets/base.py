@@ -2,10 +2,14 @@
 
 import json
 import math
+import zlib
+from base64 import b64encode
+from html import escape
 from pathlib import Path
 
 import anywidget
 import traitlets
+from IPython.display import display
 
 from minipi0 import toys
 from minipi0.plots import style
@@ -99,11 +103,37 @@ class Canvas(anywidget.AnyWidget):
 
     _css = HERE / "widgets.css"
 
-    def __repr__(self) -> str:  # what a page shows that cannot run it
+    def __repr__(self) -> str:  # what a page shows that cannot run it, and a plain console
         return (
             f"{type(self).__name__}: an interactive picture; run the notebook to use it. "
             "The figure beside it says the same."
         )
+
+    def standalone(self) -> str:
+        """HTML that draws this widget as it is now, on any page, without kernel and network.
+
+        Returns the text of `repr` in a <div>, for pages that run no script, and a <script> that
+        puts the widget in its place. The script carries the widget's module, style and state.
+        """
+        ours = (n for n in self.keys if n[0] != "_" and n not in ("layout", "tabbable", "tooltip"))
+        state = {name: getattr(self, name) for name in ours}
+        whole = {"esm": self._esm, "css": str(self._css), "state": state}
+        text = json.dumps(whole, default=lambda value: {"bytes": b64encode(value).decode()})
+        packed = b64encode(zlib.compress(text.encode(), 9)).decode()
+        code = (HERE / "alone.js").read_text(encoding="utf-8").replace("PACKED", packed)
+        lines = escape(repr(self)).replace("\n", "<br>")
+        return f'<div class="m0-alone"><p>{lines}</p></div>\n<script>{code}</script>'
+
+    def _ipython_display_(self) -> None:
+        """Show the widget, and below it what takes its place where no kernel runs.
+
+        The second is hidden while the first lives; a stored notebook keeps it.
+        """
+        live, about = self._repr_mimebundle_()
+        # notebooks/refresh.py stores no text that says Widget: the second output has the text
+        live["text/plain"] = f"Widget {type(self).__name__}"
+        display(live, metadata=about, raw=True)
+        display({"text/html": self.standalone(), "text/plain": repr(self)}, raw=True)
 
 
 class TargetCanvas(Canvas):

@@ -1,0 +1,76 @@
+"""Notebook 07's pictures: demonstrations a name, paths of demonstrators, success in bars."""
+
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+
+from minipi0.intervals import success_interval
+from minipi0.plots import style
+
+STARTS = {"vlm": ("from the VLM", style.FLOW), "scratch": ("from scratch", style.REGRESSION)}
+
+
+def counts(found: dict[str, dict[str, dict[int, tuple[int, int]]]], chance: float = 1 / 3):
+    """Success against demonstrations a name, a panel for each group of names.
+
+    found: {group: {start: {demonstrations: (successes, trials)}}}. chance: of any of the things.
+    Returns the figure.
+    """
+    fig, axes = style.figure(1, len(found), size=(4.4, 3.4), sharey=True, squeeze=False)
+    for ax, (group, starts) in zip(axes[0], found.items(), strict=True):
+        for start, points in starts.items():
+            name, colour = STARTS[start]
+            rates = np.array([success_interval(*pair) for pair in points.values()])
+            ax.plot(list(points), rates[:, 0], "o-", color=colour, label=name, ms=4)
+            ax.fill_between(list(points), *rates[:, 1:].T, color=colour, alpha=0.2, lw=0)
+        ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
+        ax.set(xscale="log", ylim=(0, 1), xlabel="demonstrations a name", title=group)
+        ax.set_xticks(list(points), [str(count) for count in points])
+        ax.minorticks_off()
+    axes[0, 0].set_ylabel("success")
+    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0, 0].legend(loc="upper left")
+    return fig
+
+
+def paths(manners: dict[str, list], things: list):
+    """The hand's path seen from above, for each manner of demonstrating the same scenes.
+
+    manners: {name: float[T, 2] of every scene, in metres}. things: of every scene, their places
+        float[N, 2], the one that is asked for first.
+    Returns the figure.
+    """
+    fig, axes = style.figure(len(manners), len(things), size=(2.6, 2.4), squeeze=False)
+    for row, (name, hands) in zip(axes, manners.items(), strict=True):
+        for ax, hand, places in zip(row, hands, things, strict=True):
+            ax.plot(*places[1:].T, "o", color=style.NOISE, ms=13, alpha=0.5)
+            ax.plot(*places[0], "o", color=style.ONE_STEP, ms=13)
+            ax.plot(*hand.T, ".-", color=style.DATA, lw=1.2, ms=4)
+            ax.plot(*hand[0], "s", color=style.DATA, ms=6)
+            ax.set(xlim=(-0.32, 0.32), ylim=(0.4, 0.92), aspect="equal", xticks=[], yticks=[])
+            ax.set_title(f"{name}, {(len(hand) - 1) / 10:.1f} s", fontsize=9)
+    return fig
+
+
+def bars(found: dict[str, dict[str, tuple[int, int]]], colours: list | None = None, chance=None):
+    """Success of several policies in several groups of trials, with Wilson's 95 % interval.
+
+    found: {policy: {group: (successes, trials)}}. chance: a line for what a blind choice would get.
+    Returns the figure.
+    """
+    groups = list(next(iter(found.values())))
+    fig, ax = style.figure(size=(max(6.0, 1.9 * len(groups)), 3.3))
+    width = 0.8 / len(found)
+    several = (style.FLOW, style.ONE_STEP, style.DATA, style.GAUSSIAN, style.REGRESSION, style.PATH)
+    for i, (name, results) in enumerate(found.items()):
+        at = np.arange(len(groups)) + (i - (len(found) - 1) / 2) * width
+        rates = np.array([success_interval(*results[group]) for group in groups])
+        colour = (colours or several)[i]
+        ax.bar(at, rates[:, 0], width * 0.9, color=colour, label=name, lw=0)
+        ax.vlines(at, *rates[:, 1:].T, color=style.INK, lw=1.5)
+    if chance is not None:
+        ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
+    ax.set_xticks(range(len(groups)), groups)
+    ax.set(ylim=(0, 1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.figure.legend(loc="outside lower center", ncols=3)
+    return fig
