@@ -157,8 +157,8 @@ def chunks(previous, panels: dict, frozen: int, free_from: int):
     Returns the figure.
     """
     fig, axes = style.figure(1, len(panels), size=(4.6, 3.0), sharey=True)
-    step, colours = np.arange(len(previous)), (style.NOISE, style.FLOW)
-    old = dict(color=style.INK, lw=2, label="the previous chunk")
+    step, colours = np.arange(len(previous)), (style.ONE_STEP, style.FLOW)
+    old = dict(color=style.DATA, lw=3, label="the previous chunk")
     for ax, (title, new), colour in zip(axes, panels.items(), colours, strict=True):
         ax.axvspan(-0.5, frozen - 0.5, color=style.FAINT, lw=0, label="executed meanwhile")
         ax.plot(step, torch.as_tensor(new).T, color=colour, lw=0.8, alpha=0.6)

@@ -120,7 +120,7 @@ def histograms(predictions: dict, demonstrated, low: float, high: float, title: 
     for ax, (name, values) in zip(axes, panels.items(), strict=True):
         colour = style.DATA if name == "demonstrated" else colour_of(name)
         ax.axvspan(low, high, color=style.FAINT)
-        values = np.clip(values, bins[0], bins[-1])
+        values = np.clip(np.asarray(values), bins[0], bins[-1])
         between = np.mean((values > low) & (values < high))
         ax.text((low + high) / 2, 0.5, f"{between:.0%}", ha="center", va="center", fontsize=9)
         ax.hist(values, bins, weights=np.full(len(values), 1 / len(values)), color=colour)
