@@ -13,11 +13,9 @@ import warnings
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from minipi0.checkpoint.files import incomplete, write_atomically, write_tensors
+from minipi0.checkpoint.files import read_tensors, write_atomically, write_tensors
 from minipi0.normalise import STATISTICS, normalisers
 
 MODES = {"MEAN_STD": "z-score", "QUANTILES": "quantile", "MIN_MAX": "min-max"}
@@ -122,11 +120,9 @@ def _tensors(folder: Path, what: str) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = {}
         for file in named or sorted(folder.glob(f"*_{kind}.safetensors")):
             try:
-                tensors |= load_file(file)
+                tensors |= read_tensors(file)[0]
             except FileNotFoundError:
                 raise ValueError(f"{file} is missing, which {pipeline}.json names") from None
-            except SafetensorError as error:
-                raise incomplete(file, error) from error
         if any(name.startswith(KEYS[what] + ".") for name in tensors):
             return tensors
     return {}

@@ -8,12 +8,11 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from minipi0.checkpoint.about import differences
 from minipi0.checkpoint.adapters import shared_like, whole
-from minipi0.checkpoint.files import write_atomically, write_tensors
+from minipi0.checkpoint.files import read_tensors, write_atomically, write_tensors
 
 STATE = "training.safetensors"  # in the run's folder, beside the model's own files
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of a parameter
@@ -60,14 +59,15 @@ def load(
     """Read the state of a run back into `trained`, `average` and `optimizer`, in place.
 
     Returns the losses so far. Raises FileNotFoundError where there is no state, and ValueError for
-    one of another recipe, model or data set.
+    one that was damaged, or is of another recipe, model or data set.
     """
     path = out / STATE
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} does not exist")
-    with safe_open(path, framework="pt") as file:
-        there = {name: json.loads(value) for name, value in file.metadata().items()}
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    tensors, metadata = read_tensors(path)
+    if "losses" not in tensors or "recipe" not in metadata:
+        raise ValueError(f"{path} is no state of a training run: it holds no recipe or no losses")
+    there = {name: json.loads(metadata[name]) for name in notes if name in metadata}
     here = json.loads(json.dumps(notes))
     _compare(path, there, here, len(tensors["losses"]))
     changes = differences(there.get("about"), here.get("about"))

@@ -22,7 +22,14 @@ from tqdm.auto import tqdm
 
 from minipi0.checkpoint import about as about_module
 from minipi0.checkpoint import lerobot, statistics
-from minipi0.checkpoint.files import DTYPES, incomplete, write_atomically, write_tensors
+from minipi0.checkpoint.files import (
+    DTYPES,
+    check_bytes,
+    checksums,
+    incomplete,
+    write_atomically,
+    write_tensors,
+)
 from minipi0.checkpoint.layouts import (
     UNUSED,
     VLM_HEAD,
@@ -58,13 +65,19 @@ class Checkpoint:
     written: dict  # what `save` noted in the file: "config" and perhaps "stats", "zeros", …
     buffers: dict[str, Tensor]  # statistics among the weights, as LeRobot had them before 0.4
     versions: dict[Path, tuple | None]  # of each file, when it was opened
+    checksums: dict[Path, dict[str, str]]  # of each file's tensors, {} in files of others
 
     def read(self, name: str) -> Tensor:
-        """Read one tensor. The file is mapped for it alone, so earlier ones use no memory."""
+        """Read one tensor. The file is mapped for it alone, so earlier ones use no memory.
+
+        Raises ValueError where its bytes are not those that were written.
+        """
         file, key = self.where[name]
         try:
             with safe_open(file, framework="pt") as tensors:
-                return tensors.get_tensor(key)[: self.shapes[name][0]]
+                found = tensors.get_tensor(key)
+            check_bytes(file, key, found, self.checksums[file])
+            return found[: self.shapes[name][0]]
         finally:  # whatever came of it: after opening, or the new file could slip in between
             if _version(file) != self.versions[file]:
                 raise ValueError(
@@ -166,12 +179,14 @@ def open_checkpoint(path_or_repo: str | Path, revision: str | None = None) -> Ch
     found: dict[str, tuple[Path, str, tuple[int, ...], str]] = {}
     written: dict = {}
     buffers: dict[str, Tensor] = {}
+    noted: dict[Path, dict[str, str]] = {}
     versions = {file: _version(file) for file in weight_files(path)}
     for file in versions:
         try:
             with safe_open(file, framework="pt") as tensors:
                 written |= _noted(file, tensors.metadata())
                 keys = list(tensors.keys())
+                noted[file] = checksums(file, tensors.metadata(), keys)
                 own = any(key.startswith("experts.") for key in keys)
                 for key in keys:
                     part = tensors.get_slice(key)
@@ -200,6 +215,7 @@ def open_checkpoint(path_or_repo: str | Path, revision: str | None = None) -> Ch
         written=written,
         buffers=buffers,
         versions=versions,
+        checksums=noted,
     )
 
 
