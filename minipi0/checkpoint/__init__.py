@@ -1,7 +1,7 @@
 """Weights in files, and what travels with them: sizes, layouts, statistics, the state of a run.
 
-files, adapters, layouts -> sizes; lerobot -> statistics -> about; places; all of them -> store and
-run. No file here knows `Pi0`.
+files, adapters, layouts -> sizes; places -> lerobot -> statistics -> about; all of them -> store
+and run. No file here knows `Pi0`.
 """
 
 from minipi0.checkpoint.adapters import plain_parameters

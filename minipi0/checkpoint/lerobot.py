@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from minipi0.checkpoint.files import read_tensors, write_atomically, write_tensors
+from minipi0.checkpoint.places import beside
 from minipi0.normalise import STATISTICS, normalisers
 
 MODES = {"MEAN_STD": "z-score", "QUANTILES": "quantile", "MIN_MAX": "min-max"}
@@ -113,7 +114,7 @@ def _tensors(folder: Path, what: str) -> dict[str, Tensor]:
         kinds.insert(0, (POST, "unnormalizer_processor"))
     for pipeline, kind in kinds:
         named = [
-            folder / step["state_file"]
+            beside(folder / f"{pipeline}.json", step["state_file"])
             for step in _steps(folder, pipeline)
             if step.get("registry_name") == kind and step.get("state_file")
         ]
@@ -187,7 +188,7 @@ def _step(folder: Path, pipeline: str, name: str) -> dict:
 def _json(file: Path) -> dict:
     try:
         values = json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}  # whoever needs the file says what is wrong with it
     return values if isinstance(values, dict) else {}
 

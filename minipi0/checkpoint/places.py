@@ -50,8 +50,8 @@ def weight_files(path: Path) -> list[Path]:
         raise FileNotFoundError(f"{path} holds no model.safetensors{kind}")
     try:
         names = set(json.loads(index.read_text())["weight_map"].values())
-        files = [path / name for name in sorted(names)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        files = [beside(index, name) for name in sorted(names)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{index} is no index of shards: {error!r}") from error
     absent = [file.name for file in files if not file.exists()]
     if absent:
@@ -59,6 +59,16 @@ def weight_files(path: Path) -> list[Path]:
             f"{path} lacks {listed('of its shards', absent)}\nwas its download or copy cut short?"
         )
     return files
+
+
+def beside(file: Path, name: str) -> Path:
+    """The file called `name` that `file` mentions, in the same folder.
+
+    Raises ValueError for a name that leads elsewhere: a checkpoint reads its own folder only.
+    """
+    if not isinstance(name, str) or name == ".." or Path(name).name != name:
+        raise ValueError(f"{file} names {name!r}, which is no file beside it")
+    return file.parent / name
 
 
 def refuse_adapter(file: Path) -> None:
@@ -73,15 +83,15 @@ def refuse_other_models(where: Path, names) -> None:
     names: of the tensors, own or canonical. Other periods of the time embedding show in no tensor:
     config.json beside them names them.
     """
-    beside = (where if where.is_dir() else where.parent) / "config.json"
+    config = (where if where.is_dir() else where.parent) / "config.json"
     try:
-        values = json.loads(beside.read_text())
+        values = json.loads(config.read_text())
         periods = values.get("min_period", 4e-3), values.get("max_period", 4.0)
     except (OSError, ValueError, AttributeError):
         periods = PERIODS  # whoever needs the file says what is wrong with it
     if periods != PERIODS:
         raise ValueError(
-            f"{beside}: its time embedding's periods are not pi0's 0.004 to 4, but {periods}, "
+            f"{config}: its time embedding's periods are not pi0's 0.004 to 4, but {periods}, "
             "which is another model"
         )
     if any(re.search(PI05, name) for name in names):

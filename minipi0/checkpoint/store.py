@@ -43,6 +43,7 @@ from minipi0.checkpoint.layouts import (
 )
 from minipi0.checkpoint.places import OTHERS, listed, refuse_other_models, weight_files
 from minipi0.checkpoint.sizes import (
+    believable,
     config_of,
     paligemma_of,
     paligemma_sizes,
@@ -102,7 +103,7 @@ class Checkpoint:
                 )
             return sizes
         if noted:
-            return noted
+            return believable(noted)
         missing = f"no config.json beside the weights in {self.folder}"
         if not self.released:
             raise ValueError(f"{missing}: pass config=Pi0Config(...)")
@@ -151,7 +152,7 @@ class Checkpoint:
             values = json.loads(file.read_text())
             if not isinstance(values, dict):
                 raise ValueError(f"it holds a {type(values).__name__}")
-            return sizes_in(values)
+            return believable(sizes_in(values))
         except FileNotFoundError:
             raise ValueError(f"no config.json beside the weights in {self.folder}") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -253,7 +254,7 @@ def _noted(file: Path, metadata: dict[str, str] | None) -> dict:
     try:
         noted = json.loads((metadata or {}).get("minipi0", "{}"))
         return noted if isinstance(noted, dict) else {}
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file}: its metadata is not readable as JSON: {error}") from None
 
 
