@@ -100,7 +100,7 @@ def check_bytes(path: Path, name: str, tensor: Tensor, noted: dict[str, str]) ->
 def write_atomically(path: Path, write) -> None:
     """Call write(temporary path), then put the result in place of `path` in one step.
 
-    A failure leaves what was there.
+    A failure leaves what was there. An OSError (a full disk) names `path`.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -110,6 +110,9 @@ def write_atomically(path: Path, write) -> None:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())  # the new name must not reach the disk before the bytes
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         Path(temporary).unlink(missing_ok=True)
 
