@@ -66,7 +66,7 @@ def beside(file: Path, name: str) -> Path:
 
     Raises ValueError for a name that leads elsewhere: a checkpoint reads its own folder only.
     """
-    if not isinstance(name, str) or name == ".." or Path(name).name != name:
+    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name:
         raise ValueError(f"{file} names {name!r}, which is no file beside it")
     return file.parent / name
 
