@@ -1,6 +1,7 @@
 """What comes from elsewhere cannot run code, reach other files, or ask for endless memory."""
 
 import ast
+import io
 import json
 import os
 import pickle
@@ -10,11 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import test_data
 import torch
-from safetensors.torch import save_file
-from synthetic import TINY, Chunks, tiny
+from PIL import Image
+from synthetic import TINY, Chunks, as_others_write_it, tiny
 
 from minipi0 import Pi0, checkpoint, data
 from minipi0.checkpoint import run
@@ -164,11 +167,25 @@ def test_an_index_names_files_beside_it(name, tmp_path):
 def test_a_processor_names_files_beside_it(name, tmp_path):
     file = tmp_path / "model" / "model.safetensors"
     tiny().save_pretrained(file.parent, layout="lerobot")
-    save_file(checkpoint.read_tensors(file)[0], file)  # as other software: without our own note
-    step = {"registry_name": "unnormalizer_processor", "state_file": name}
-    (file.parent / "policy_postprocessor.json").write_text(json.dumps({"steps": [step]}))
-    with pytest.raises(ValueError, match="policy_postprocessor.json names .* no file beside it"):
+    as_others_write_it(file)
+    step = {"registry_name": "normalizer_processor", "state_file": name}
+    (file.parent / "policy_preprocessor.json").write_text(json.dumps({"steps": [step]}))
+    with pytest.raises(ValueError, match="policy_preprocessor.json names .* no file beside it"):
         Pi0.from_pretrained(file.parent)
+
+
+@pytest.mark.xfail(reason="minipi0/data follows a template out of its folder")
+@pytest.mark.parametrize("name", ["data_path", "video_path"])
+def test_a_data_set_stays_in_its_folder(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))
+    for folder in ("secret", "set"):
+        test_data.write_set(tmp_path / folder, lengths=[3, 2], cameras=[test_data.TOP])
+    info = json.loads((tmp_path / "set" / "meta" / "info.json").read_text())
+    options = dict(source=tmp_path / "set", horizon=2, image_size=8, test_every=None)
+    for elsewhere in ("../secret/", f"{tmp_path}/secret/"):
+        test_data.edit_info(tmp_path / "set", **{name: elsewhere + info[name]})
+        with pytest.raises(ValueError, match=f"info.json.*{name}"):
+            data.load(**options)
 
 
 def test_downloads_are_pinned_and_checked():
@@ -205,7 +222,8 @@ def test_absurd_sizes_are_refused_before_anything_is_built(part, name, size, bot
     if both:  # the weights' file says the same
         file = tmp_path / "model.safetensors"
         noted = {"minipi0": json.dumps({"config": sizes})}
-        checkpoint.write_tensors(file, checkpoint.read_tensors(file)[0], noted)
+        checkpoint.write_tensors(tmp_path / "new", checkpoint.read_tensors(file)[0], noted)
+        (tmp_path / "new").replace(file)
     with pytest.raises(ValueError, match=f"its {name} is .*, and no pi0 has more than"):
         Pi0.from_pretrained(tmp_path)
 
@@ -213,15 +231,35 @@ def test_absurd_sizes_are_refused_before_anything_is_built(part, name, size, bot
 def test_absurd_sizes_of_others(tmp_path):
     tiny().save_pretrained(tmp_path, layout="lerobot")
     file = tmp_path / "model.safetensors"
-    save_file(checkpoint.read_tensors(file)[0], file)
+    as_others_write_it(file)
     config = json.loads((tmp_path / "config.json").read_text())
     config["dit_config"]["num_hidden_layers"] = 10**9
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="its depth is 1000000000, and no pi0 has more than"):
         Pi0.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("[" * 100_000)
-    with pytest.raises(ValueError, match="config.json does not hold a pi0's sizes"):
+    with pytest.raises(ValueError, match="config.json .* its brackets are nested too deeply"):
         Pi0.from_pretrained(tmp_path)
+
+
+@pytest.mark.xfail(reason="minipi0/data lets PIL's and the parser's own errors through")
+@pytest.mark.parametrize("what", ["image", "nesting"])
+def test_a_data_set_that_unpacks_to_gigabytes(what, tmp_path, monkeypatch):
+    """A PNG of 200 kB with 196 million pixels; an info.json of brackets alone."""
+    monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))
+    camera = test_data.TOP
+    folder = test_data.write_set(tmp_path / "set", lengths=[3], cameras=[camera], kind="image")
+    if what == "image":
+        packed = io.BytesIO()
+        Image.new("1", (14_000, 14_000)).save(packed, "PNG")
+        file = test_data.episode_file(folder, 0)
+        table = pq.read_table(file)
+        cells = pa.array([{"bytes": packed.getvalue(), "path": None}] * 3)
+        pq.write_table(table.set_column(table.column_names.index(camera), camera, cells), file)
+    else:
+        (folder / "meta" / "info.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="set"):
+        data.load(folder, horizon=2, image_size=8, test_every=None)
 
 
 def test_a_header_that_promises_more_than_the_file_has(tmp_path):

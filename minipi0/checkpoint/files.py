@@ -62,7 +62,8 @@ def write_tensors(
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors of a safetensors file and its metadata, compared to its checksums.
 
-    `write_tensors(new, *read_tensors(old))` gives a file of other software checksums.
+    `write_tensors(new, *read_tensors(old))` gives a file of other software checksums. The tensors
+    are the mapped file itself: write over it only as `write_atomically` does.
     Raises ValueError for a file that is not complete, or not as it was written.
     """
     try:
@@ -95,6 +96,14 @@ def check_bytes(path: Path, name: str, tensor: Tensor, noted: dict[str, str]) ->
     """Raise ValueError unless a whole tensor of a file has its checksum. noted: all of them."""
     if noted and _checksum(name, tensor) != noted[name]:
         raise _changed(path, name)
+
+
+def parsed(text: str | bytes):
+    """The value of a JSON text. Raises ValueError, also for endless nesting."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
 
 
 def write_atomically(path: Path, write) -> None:

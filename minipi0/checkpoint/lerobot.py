@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from minipi0.checkpoint.files import read_tensors, write_atomically, write_tensors
+from minipi0.checkpoint.files import parsed, read_tensors, write_atomically, write_tensors
 from minipi0.checkpoint.places import beside
 from minipi0.normalise import STATISTICS, normalisers
 
@@ -187,8 +187,8 @@ def _step(folder: Path, pipeline: str, name: str) -> dict:
 
 def _json(file: Path) -> dict:
     try:
-        values = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError):
+        values = parsed(file.read_text())
+    except (OSError, ValueError):
         return {}  # whoever needs the file says what is wrong with it
     return values if isinstance(values, dict) else {}
 

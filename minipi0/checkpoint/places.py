@@ -1,8 +1,9 @@
 """Where a checkpoint's weights are in a folder, and what is there instead, by name."""
 
-import json
 import re
 from pathlib import Path
+
+from minipi0.checkpoint.files import parsed
 
 INDEX = "model.safetensors.index.json"
 # a file or folder that gives away another kind of checkpoint -> what it is and what to do
@@ -49,9 +50,9 @@ def weight_files(path: Path) -> list[Path]:
         kind = f": that is {known}" if known else f": it has {present[:10]}"
         raise FileNotFoundError(f"{path} holds no model.safetensors{kind}")
     try:
-        names = set(json.loads(index.read_text())["weight_map"].values())
+        names = set(parsed(index.read_text())["weight_map"].values())
         files = [beside(index, name) for name in sorted(names)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{index} is no index of shards: {error!r}") from error
     absent = [file.name for file in files if not file.exists()]
     if absent:
@@ -85,7 +86,7 @@ def refuse_other_models(where: Path, names) -> None:
     """
     config = (where if where.is_dir() else where.parent) / "config.json"
     try:
-        values = json.loads(config.read_text())
+        values = parsed(config.read_text())
         periods = values.get("min_period", 4e-3), values.get("max_period", 4.0)
     except (OSError, ValueError, AttributeError):
         periods = PERIODS  # whoever needs the file says what is wrong with it
@@ -114,7 +115,7 @@ def _told(what: str, folder: Path) -> str:
     base = None
     if what == "adapter_config.json":
         try:
-            base = json.loads((folder / what).read_text()).get("base_model_name_or_path")
+            base = parsed((folder / what).read_text()).get("base_model_name_or_path")
         except (OSError, ValueError, AttributeError):
             base = None
     return OTHERS[what].format(f", {base}" if base else "")

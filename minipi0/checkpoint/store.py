@@ -27,6 +27,7 @@ from minipi0.checkpoint.files import (
     check_bytes,
     checksums,
     incomplete,
+    parsed,
     write_atomically,
     write_tensors,
 )
@@ -149,7 +150,7 @@ class Checkpoint:
     def _config_json(self, sizes_in) -> dict:
         file = self.folder / "config.json"
         try:
-            values = json.loads(file.read_text())
+            values = parsed(file.read_text())
             if not isinstance(values, dict):
                 raise ValueError(f"it holds a {type(values).__name__}")
             return believable(sizes_in(values))
@@ -252,9 +253,9 @@ def _version(file: Path) -> tuple | None:
 
 def _noted(file: Path, metadata: dict[str, str] | None) -> dict:
     try:
-        noted = json.loads((metadata or {}).get("minipi0", "{}"))
+        noted = parsed((metadata or {}).get("minipi0", "{}"))
         return noted if isinstance(noted, dict) else {}
-    except (json.JSONDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{file}: its metadata is not readable as JSON: {error}") from None
 
 
