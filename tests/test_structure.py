@@ -46,7 +46,7 @@ ROOMS = {
 }
 INSIDE = {  # the order of a room's files: each may import those before it
     "data": "sources lerobot writer frames mixture subset chunks problems report neighbours",
-    "checkpoint": "files adapters layouts sizes lerobot statistics about places store run",
+    "checkpoint": "files adapters layouts sizes places lerobot statistics about store run",
     "toys": "targets network",
     "baselines": "regression giant_decoder insulated diffusion head octo two_step tau",
     "train": "augment tuning memory team loop command",
