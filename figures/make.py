@@ -4,18 +4,16 @@ A line per picture: its name and the function that returns the figure. Names as 
 those.
 """
 
-import io
 import sys
 from pathlib import Path
 
 import torch
-from PIL import Image
 from scribbles import scribbles
 
 from minipi0 import toys
 from minipi0.pi0 import block_mask
 from minipi0.plots import flow_field, style, two_experts
-from minipi0.plots.output import packed
+from minipi0.plots.output import drawn, packed
 
 PICTURES = {
     "straight_line": lambda: flow_field.straight_line((-2.0, -1.0), (1.5, 2.0), tau=0.4),
@@ -73,8 +71,6 @@ if __name__ == "__main__":
             print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
             continue
         path = Path(__file__).with_name(f"{name}.png")
-        buffer = io.BytesIO()
-        PICTURES[name]().savefig(buffer, dpi=144)
-        path.with_suffix(".tmp").write_bytes(packed(Image.open(buffer)))
+        path.with_suffix(".tmp").write_bytes(packed(drawn(PICTURES[name]())))
         path.with_suffix(".tmp").replace(path)
         print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

@@ -57,7 +57,7 @@ class Site:
         for address, file in self.copied.items():
             self.copy(address, file)
         style = (HERE / "page/page.css").read_text("utf-8")
-        self.save("page.css", style + COLOURS.get_style_defs(".source"))
+        self.save("page.css", COLOURS.get_style_defs(".source") + style)
         self.save("page.js", (HERE / "page/page.js").read_text("utf-8"))
         self.save("search.js", f"const SEARCH = {json.dumps(self.found, ensure_ascii=False)};")
 

@@ -8,6 +8,8 @@ Data sets, policies and checkpoints all come here. Between them the statistics t
 dict of vectors, `stats`: state_mean, state_std, action_mean, action_std; or the same with q01 and
 q99, or with min and max. The names say which formula they belong to.
 
+A dim that hardly changes, beside its own size, is not scaled by its jitter: see FLOOR.
+
 A new formula is one line in STATISTICS and one in `Normaliser.shift_and_scale`.
 Axes: F frames, D dims of a state or an action.
 """
@@ -30,6 +32,12 @@ STATISTICS = {  # mode -> its two statistics, each with how to measure it along 
     },
     "min-max": {"min": lambda x: x.min(0), "max": lambda x: x.max(0)},
 }
+
+
+# A scale is at least this part of the dim's usual size, |x|, and this part of the others' scale:
+# jitter of 1e-6 around 1.5 is no movement, and 0.01 beside it is not 10,000 standard deviations.
+FLOOR, FLOOR_OF_OTHERS = 1e-3, 1e-4
+FAR = 20  # scales from the middle: what lies beyond is worth a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,24 +79,44 @@ class Normaliser:
         """Measure the statistics of recorded numbers.
 
         values: float[F, D]. what, names: what they are, and each dim, for messages.
-        Warns of dims that never change: they are shifted to 0 and left unscaled.
+        Warns of dims that never change: they are shifted to 0 and left unscaled; and of dims that
+        hardly change, whose scale is not their jitter but the floor.
         """
         check_mode(mode)
+        names = names or [f"dimension {i}" for i in range(values.shape[1])]
         measured = {name: measure(values) for name, measure in STATISTICS[mode].items()}
         middle = values.mean(0, dtype=np.float64)
-        rounding = np.finfo(np.float32).eps * np.abs(values).max(axis=0)
-        constant = values.std(0, dtype=np.float64) <= rounding
-        if constant.any():
-            names = names or [f"dimension {i}" for i in range(values.shape[1])]
-            which = ", ".join(name for name, never in zip(names, constant, strict=True) if never)
-            warnings.warn(
-                f"{what} never changes in the training episodes, so it is shifted to 0 and left "
-                f"unscaled: {which}",
-                stacklevel=3,
-            )
+        spread, size = values.std(0, dtype=np.float64), np.abs(values).max(axis=0)
+        constant = spread <= np.finfo(np.float32).eps * size
+        _tell(
+            constant,
+            *(what, names),
+            "never changes in the training episodes, so it is shifted to 0 and left unscaled",
+        )
         unscaled = {"mean": middle, "std": 1.0, "q01": middle - 1, "q99": middle + 1}
         unscaled |= {"min": middle - 1, "max": middle + 1}
         kept = {name: np.where(constant, unscaled[name], value) for name, value in measured.items()}
+        first, second = kept
+        centre, scale = kept[first], kept[second]
+        if mode != "z-score":
+            centre, scale = (scale + centre) / 2, (scale - centre) / 2
+        floor = FLOOR * np.median(np.abs(values), axis=0)
+        if not constant.all():
+            others = np.quantile(spread[~constant], 0.5, method="lower")
+            floor = np.maximum(floor, FLOOR_OF_OTHERS * others)
+        jitters = ~constant & (scale < floor)
+        _tell(
+            jitters,
+            *(what, names),
+            "hardly changes in the training episodes, so its scale is a part of its size and not "
+            "its jitter",
+        )
+        at_least = np.maximum(scale, floor)
+        if mode == "z-score":
+            kept[second] = np.where(jitters, at_least, kept[second])
+        else:
+            kept[first] = np.where(jitters, centre - at_least, kept[first])
+            kept[second] = np.where(jitters, centre + at_least, kept[second])
         return cls(mode, {name: torch.tensor(value) for name, value in kept.items()})
 
     @classmethod
@@ -145,3 +173,30 @@ def check_mode(mode: str) -> None:
     """Raise ValueError for an unknown mode."""
     if mode not in STATISTICS:
         raise ValueError(f"normalise is one of {list(STATISTICS)}, not {mode!r}")
+
+
+def far(normaliser: Normaliser, values: np.ndarray) -> list[tuple[int, int, float]]:
+    """Dims that come out beyond FAR, or of which one frame alone widens the scale.
+
+    values: float[F, D], all that was recorded.
+    Returns (dim, the frame that lies farthest, how many scales or deviations of all other frames
+    it is from the middle).
+    """
+    values = values.astype(np.float64)
+    out = normaliser.to_model(torch.from_numpy(values)).abs().numpy()
+    found = []
+    for d, column in enumerate(values.T):
+        at, alone = int(np.abs(column - np.median(column)).argmax()), 0.0
+        rest = np.delete(column, at)
+        if len(rest) > 2 and (scale := max(rest.std(), FLOOR * np.median(np.abs(rest)))):
+            alone = abs(column[at] - rest.mean()) / scale
+        if max(out[:, d].max(), alone) > FAR:
+            found.append((d, at, max(out[at, d], alone)))
+    return found
+
+
+def _tell(which: np.ndarray, what: str, names, told: str) -> None:
+    """Warn of the dims of which something is true."""
+    if which.any():
+        listed = ", ".join(name for name, yes in zip(names, which, strict=True) if yes)
+        warnings.warn(f"{what} {told}: {listed}", stacklevel=4)

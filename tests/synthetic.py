@@ -1,8 +1,12 @@
 """A tiny pi0 and a data set without files, for tests of what trains and scores models."""
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import save_file
 
 from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig
+from minipi0.checkpoint import read_tensors
 
 TINY = Pi0Config(
     vlm=ExpertConfig(width=16, depth=2, mlp_dim=32, num_heads=2, num_kv_heads=1, head_dim=8),
@@ -45,6 +49,12 @@ class Chunks:
             self.images[indices], seen, torch.full((b, 3), 5), words, self.state[indices]
         )
         return observation, self.actions[indices], self.mask[indices]
+
+
+def as_others_write_it(file: Path) -> None:
+    """A safetensors file without what minipi0 notes in it: sizes, statistics, checksums."""
+    tensors = {name: x.clone() for name, x in read_tensors(file)[0].items()}  # not the file's map
+    save_file(tensors, file)
 
 
 def tiny() -> Pi0:

@@ -1,4 +1,4 @@
-"""Notebooks 09 and 10 run on other robots' data by changing one line."""
+"""Notebooks 09, 10 and 12 run on other robots' data by changing one line."""
 
 from pathlib import Path
 
@@ -36,6 +36,14 @@ def blind_arm(folder: Path) -> Path:
         place = np.concatenate([np.zeros((1, 3)), velocity[:-1].cumsum(0) / 10])
         episodes.append(Episode(place, np.column_stack([velocity, gripper]), "push"))
     return write(folder, episodes, 10, ["x", "y", "z"], ["vx", "vy", "vz", "gripper"], "arm")
+
+
+def wide_robot(folder: Path) -> Path:
+    """34 joints, more than the released model has room for, and a long instruction."""
+    rng, names = np.random.default_rng(2), [f"joint_{i}" for i in range(34)]
+    paths = [rng.normal(size=(40, 34)).cumsum(0) / 20 for _ in range(6)]
+    task = "take the left shoe with both hands, turn it, and put it into the red box on the shelf"
+    return write(folder, [Episode(p[:-1], p[1:], task) for p in paths], 20, names, names, "wide")
 
 
 ROBOTS = {"humanoid": humanoid, "blind_arm": blind_arm}
@@ -87,5 +95,21 @@ def test_notebook_10_trains_on_any_robot(robot, monkeypatch):
         "This data set has no camera": name == "blind_arm",
         "This data set has no two-valued action": name == "humanoid",
         "another one's instruction": name == "humanoid",
+    }.items():
+        assert (what in said) == told, what
+
+
+@pytest.mark.parametrize("make", [*ROBOTS.values(), wide_robot], ids=lambda make: make.__name__)
+def test_notebook_12_fits_any_robot(make, tmp_path, monkeypatch):
+    name, folder = make.__name__, make(tmp_path / "data")
+    few = {
+        "dict(depth=6, num_heads=8": "dict(depth=2, num_heads=8",
+        "in range(3)])": "in range(1)])",
+    }
+    said = run_on("12_the_real_pi0.ipynb", folder, monkeypatch, few)
+    for what, told in {
+        "no camera video": name != "humanoid",
+        "the released weights do not fit it": name == "wide_robot",
+        "2 of 32 x 24, 32 x 24": name == "humanoid",
     }.items():
         assert (what in said) == told, what

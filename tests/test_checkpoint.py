@@ -384,23 +384,53 @@ def test_a_half_written_file_is_refused(released):
         Pi0.from_pretrained(released[0])
 
 
+@pytest.mark.parametrize("checksums", [True, False])
 @pytest.mark.parametrize("layout", ["minipi0", "lerobot"])
-def test_a_file_whose_bytes_never_came_is_refused(model, layout, tmp_path):
+def test_a_file_whose_bytes_never_came_is_refused(model, layout, checksums, tmp_path):
     """The right length and a right header, zeros behind: a download cut off after its space was
     reserved, a crash before the disk wrote.
     """
     model.save_pretrained(tmp_path, layout)
     file = tmp_path / "model.safetensors"
+    if not checksums:  # as other software writes it
+        rewrite(tmp_path, load_file(file))
     whole = file.read_bytes()
     header = 8 + int.from_bytes(whole[:8], "little")
     for kept in (header, header + (len(whole) - header) // 2, len(whole) - 20_000):
         file.write_bytes(whole[:kept] + bytes(len(whole) - kept))
-        with pytest.raises(
-            ValueError,
-            match=r"model.safetensors holds nothing but zeros: was the file only half written\?",
-        ):
+        said = "changed since it was saved" if checksums else "holds nothing but zeros"
+        with pytest.raises(ValueError, match=rf"model.safetensors:? .*{said}.* only half written"):
             Pi0.from_pretrained(tmp_path)
     file.write_bytes(whole)
+    assert_same_weights(Pi0.from_pretrained(tmp_path), model)
+
+
+@pytest.mark.parametrize("layout", ["minipi0", "lerobot"])
+def test_flipped_bits_are_refused_by_the_tensors_name(model, layout, tmp_path):
+    """Every number stays finite: without the checksum, another model would load in silence."""
+    model.save_pretrained(tmp_path, layout)
+    file = tmp_path / "model.safetensors"
+    whole, tensors = file.read_bytes(), load_file(file)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    places = json.loads(whole[8:header])
+    for key in ("state_proj.weight", "state_proj.bias"):
+        name = key if layout == "minipi0" else f"model.{key}"
+        flipped = bytearray(whole)
+        flipped[header + places[name]["data_offsets"][0]] ^= 1
+        file.write_bytes(flipped)
+        assert load_file(file)[name].isfinite().all()
+        with pytest.raises(ValueError, match=rf"model.safetensors: {name} changed since it was sa"):
+            Pi0.from_pretrained(tmp_path)
+    file.write_bytes(whole.replace(b"zeros", b"heroz"))
+    with pytest.raises(ValueError, match=r"its metadata \(sizes, statistics, …\) .* changed since"):
+        Pi0.from_pretrained(tmp_path)
+    rewrite(tmp_path, tensors)  # a file of other software carries none: that is no error
+    assert_same_weights(Pi0.from_pretrained(tmp_path), model)
+    checkpoint.write_tensors(file.with_name("new"), *checkpoint.read_tensors(file))
+    again = file.with_name("new").replace(file)  # now it has some
+    assert b'"checksums"' in again.read_bytes()
+    checkpoint.write_tensors(file.with_name("new"), *checkpoint.read_tensors(file))
+    assert file.with_name("new").read_bytes() == file.read_bytes()
     assert_same_weights(Pi0.from_pretrained(tmp_path), model)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from minipi0 import flow
 from minipi0.exercises import check
-from minipi0.pi0 import time_embedding
+from minipi0.pi0 import block_mask, time_embedding
 
 
 def sample(model, observation, noise, steps, again=False, times=lambda i, n: i / n, step=None):
@@ -23,32 +23,105 @@ def without_cache(model, observation, noise, steps):
     return flow.euler(lambda x, tau: model.velocity(observation, x, tau), noise, steps)
 
 
+def order(starts):
+    block = starts.cumsum(0)
+    return block[None, :] <= block[:, None]
+
+
+def keys_alone(starts, valid):
+    """Padded queries are nobody's input: their rows may be anything."""
+    return order(starts) & valid[:, None, :]
+
+
+def line(actions, noise, tau):
+    """`flow.interpolate` without its checks."""
+    tau = tau.reshape(-1, 1, 1)
+    return tau * actions + (1 - tau) * noise
+
+
+def train_step(
+    model,
+    optimizer,
+    observation,
+    actions,
+    times=flow.sample_tau,
+    at=flow.interpolate,
+    target=flow.velocity_target,
+    zero=True,
+    backward=True,
+    step=True,
+    number=lambda loss: loss,
+):
+    noise, tau = torch.randn_like(actions), times(len(actions))
+    velocity = model.velocity(observation, at(actions, noise, tau), tau)
+    loss = (velocity - target(actions, noise)).pow(2).mean()
+    if zero:
+        optimizer.zero_grad()
+    if backward:
+        loss.backward()
+    if step:
+        optimizer.step()
+    return number(loss)
+
+
 RIGHT = {
-    "05.1": [[0, 1, 2, 3, 3, 3, 4, 5, 6, 7], torch.tensor([0, 1, 2, 3, -1, -1, 4, 5, 6, 7])],
-    "05.2": [
-        [0, 0, 0, 0, 1, 1, 1, 1, 1, 1],
-        [1, 0, 0, 0, 1, 1, 1, 1, 1, 1],
-        torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1, 1]),
-    ],
+    "05.1": [block_mask, keys_alone],
+    "05.2": [train_step, lambda *args: train_step(*args, number=lambda loss: loss.item())],
     "05.3": [(1326, 8670), [1326, 8670]],
     "05.4": [sample],
     "05.5": [109_056_000, 109_056_000.0],
 }
 
 WRONG = [
-    ("05.1", "abc", "ten whole numbers"),
-    ("05.1", [0, 1, 2, 3, 4, 5, 6, 7], "padded ones included"),
-    ("05.1", list(range(10)), "padding advances the count"),
-    ("05.1", [1, 2, 3, 4, 4, 4, 5, 6, 7, 8], "count from 1"),
-    ("05.1", [0, 1, 2, 3, 0, 0, 0, 1, 2, 3], "does not start again at 0"),
-    ("05.1", [0] * 10, "cumsum"),
-    ("05.2", "x", "a list of ten"),
-    ("05.2", [0, 1], "ten entries"),
-    ("05.2", [0, 0, 0, 0, 1, 1, 0, 0, 0, 0], "pi0's own chunk"),
-    ("05.2", [1] * 10, "no block begins inside the prefix"),
-    ("05.2", [0, 0, 0, 0, 0, 1, 1, 1, 1, 1], "must begin a block"),
-    ("05.2", [0, 0, 0, 0, 1, 0, 1, 1, 1, 1], "the first action must begin"),
-    ("05.2", [0, 0, 0, 0, 1, 1, 1, 0, 1, 1], "still sees a later one"),
+    ("05.1", lambda starts, valid: None, "shape (B, T, T)"),
+    ("05.1", lambda starts, valid: order(starts) & valid[:, :, None], "real queries see padding"),
+    (
+        "05.1",
+        lambda starts, valid: order(starts).T & valid[:, None, :] & valid[:, :, None],
+        "rows are queries",
+    ),
+    (
+        "05.1",
+        lambda starts, valid: ~order(starts).T & valid[:, None, :] & valid[:, :, None],
+        "<=, not <",
+    ),
+    ("05.1", lambda starts, valid: order(starts).expand(2, -1, -1), "real queries see padding"),
+    ("05.1", lambda starts, valid: block_mask(starts, valid).tril(), "block is not later"),
+    ("05.2", lambda model, *args: model.loss(*args), "model.velocity"),
+    ("05.2", lambda *args: 0.0, "yours 0 times"),
+    (
+        "05.2",
+        lambda *args: train_step(*args, times=lambda n: torch.rand(1), at=line),
+        "a tau of its own",
+    ),
+    (
+        "05.2",
+        lambda *args: train_step(*args, times=lambda n: torch.full((n,), 0.5)),
+        "one per item",
+    ),
+    (
+        "05.2",
+        lambda *args: train_step(*args, times=lambda n: 2 * torch.rand(n), at=line),
+        "between 0 and 1",
+    ),
+    ("05.2", lambda *args: train_step(*args, at=lambda a, e, t: e[:1]), "noisy actions of shape"),
+    (
+        "05.2",
+        lambda *args: train_step(*args, at=lambda a, e, t: flow.interpolate(e, a, t)),
+        "your tau = 0 is the action",
+    ),
+    (
+        "05.2",
+        lambda *args: train_step(*args, at=lambda a, e, t: flow.interpolate(a, 3 * e, t)),
+        "mean 0 and size 1",
+    ),
+    ("05.2", lambda *args: train_step(*args, target=lambda a, e: e - a), "from the noise to"),
+    ("05.2", lambda *args: train_step(*args, target=lambda a, e: a), "mean of (velocity"),
+    ("05.2", lambda *args: train_step(*args, number=lambda loss: None), "one number"),
+    ("05.2", lambda *args: train_step(*args, backward=False), "no gradient"),
+    ("05.2", lambda *args: train_step(*args, zero=False), "added up"),
+    ("05.2", lambda *args: train_step(*args, step=False), "did not move"),
+    ("05.2", lambda *args: torch.manual_seed(1) and train_step(*args), "the same noise"),
     ("05.3", 1326, "two whole numbers"),
     ("05.3", (8670, 1326), "other order"),
     ("05.3", (1316, 8660), "the state is a token too"),

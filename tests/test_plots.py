@@ -101,7 +101,11 @@ def test_packing_keeps_what_is_clear_and_every_photograph():
     photo = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
     again = Image.open(io.BytesIO(output.packed(Image.fromarray(photo))))
     assert (np.array(again.convert("RGB")) == photo).all()
+    kind, webp = output.encoded(Image.fromarray(np.repeat(np.repeat(photo, 8, 0), 8, 1)))
+    again = np.array(Image.open(io.BytesIO(webp)).convert("RGB"))[4::8, 4::8].astype(int)
+    assert kind == "webp" and np.abs(again - photo).mean() < 12
     drawn = np.zeros((40, 40, 4), np.uint8)
+    assert output.encoded(Image.fromarray(drawn))[0] == "png"
     drawn[10:20] = (24, 102, 248, 255)
     again = Image.open(io.BytesIO(output.packed(Image.fromarray(drawn))))
     assert (np.array(again.convert("RGBA")) == drawn).all()

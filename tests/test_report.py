@@ -252,7 +252,8 @@ def test_the_command_prints_the_report(recording):
 
 def test_the_command_answers_an_error_with_one_line(tmp_path, capsys):
     for source, text in ((tmp_path / "nowhere", "is no data set"), (tmp_path, "meta/info.json")):
-        assert main([str(source)]) == 1
+        with pytest.raises(SystemExit):
+            main([str(source)])
         out, err = capsys.readouterr()
         assert out == "" and text in err and err.count("\n") == 1
 

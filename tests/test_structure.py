@@ -19,6 +19,7 @@ ROOMS = {
     "observation": set(),
     "prompt": set(),
     "compiled": set(),
+    "command_line": set(),
     "normalise": set(),
     "intervals": set(),
     "planning": set(),
@@ -27,7 +28,7 @@ ROOMS = {
     "gemma": {"config"},
     "attention_maps": {"gemma"},
     "checkpoint": {"config", "normalise"},
-    "data": {"normalise", "observation", "prompt"},
+    "data": {"normalise", "observation", "prompt", "command_line"},
     "pi0": {"flow", "config", "gemma", "observation", "checkpoint", "compiled"},
     "vlm": {"observation", "pi0", "prompt"},
     "baselines": {"flow", "checkpoint", "config", "observation", "pi0", "vlm"},
@@ -45,8 +46,9 @@ ROOMS = {
     "exercises": {"flow", "toys", "evaluate", "pi0", "robot", *EXPORTED},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": "sources lerobot writer frames mixture subset chunks problems report neighbours",
-    "checkpoint": "files adapters layouts sizes lerobot statistics about places store run",
+    "data": "sources tables features places lerobot writer pictures frames cameras mixture subset "
+    "splits chunks problems report neighbours",
+    "checkpoint": "files adapters layouts sizes places lerobot statistics about store run",
     "toys": "targets network",
     "baselines": "regression giant_decoder insulated diffusion head octo two_step tau",
     "train": "augment tuning memory team loop command",

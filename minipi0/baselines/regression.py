@@ -6,10 +6,9 @@ Axes: B batch, H action horizon, D action dims, N residuals.
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from minipi0.checkpoint import open_checkpoint, write_atomically, write_tensors
+from minipi0.checkpoint import open_checkpoint, read_tensors, write_atomically, write_tensors
 from minipi0.config import Pi0Config
 from minipi0.flow import loss as squared_distance
 from minipi0.observation import Observation
@@ -126,7 +125,7 @@ class GaussianRegression(nn.Module):
         model = cls.__new__(cls)
         nn.Module.__init__(model)
         regression = Regression.from_pretrained(path_or_repo, dtype=dtype, revision=revision)
-        model._take(regression, load_file(file)["root"])
+        model._take(regression, read_tensors(file)[0]["root"])
         return model.eval()
 
 

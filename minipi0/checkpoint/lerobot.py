@@ -13,11 +13,10 @@ import warnings
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from minipi0.checkpoint.files import incomplete, write_atomically, write_tensors
+from minipi0.checkpoint.files import parsed, read_tensors, write_atomically, write_tensors
+from minipi0.checkpoint.places import beside
 from minipi0.normalise import STATISTICS, normalisers
 
 MODES = {"MEAN_STD": "z-score", "QUANTILES": "quantile", "MIN_MAX": "min-max"}
@@ -115,18 +114,16 @@ def _tensors(folder: Path, what: str) -> dict[str, Tensor]:
         kinds.insert(0, (POST, "unnormalizer_processor"))
     for pipeline, kind in kinds:
         named = [
-            folder / step["state_file"]
+            beside(folder / f"{pipeline}.json", step["state_file"])
             for step in _steps(folder, pipeline)
             if step.get("registry_name") == kind and step.get("state_file")
         ]
         tensors: dict[str, Tensor] = {}
         for file in named or sorted(folder.glob(f"*_{kind}.safetensors")):
             try:
-                tensors |= load_file(file)
+                tensors |= read_tensors(file)[0]
             except FileNotFoundError:
                 raise ValueError(f"{file} is missing, which {pipeline}.json names") from None
-            except SafetensorError as error:
-                raise incomplete(file, error) from error
         if any(name.startswith(KEYS[what] + ".") for name in tensors):
             return tensors
     return {}
@@ -190,7 +187,7 @@ def _step(folder: Path, pipeline: str, name: str) -> dict:
 
 def _json(file: Path) -> dict:
     try:
-        values = json.loads(file.read_text())
+        values = parsed(file.read_text())
     except (OSError, ValueError):
         return {}  # whoever needs the file says what is wrong with it
     return values if isinstance(values, dict) else {}

@@ -1,8 +1,9 @@
 """Where a checkpoint's weights are in a folder, and what is there instead, by name."""
 
-import json
 import re
 from pathlib import Path
+
+from minipi0.checkpoint.files import parsed
 
 INDEX = "model.safetensors.index.json"
 # a file or folder that gives away another kind of checkpoint -> what it is and what to do
@@ -49,8 +50,8 @@ def weight_files(path: Path) -> list[Path]:
         kind = f": that is {known}" if known else f": it has {present[:10]}"
         raise FileNotFoundError(f"{path} holds no model.safetensors{kind}")
     try:
-        names = set(json.loads(index.read_text())["weight_map"].values())
-        files = [path / name for name in sorted(names)]
+        names = set(parsed(index.read_text())["weight_map"].values())
+        files = [beside(index, name) for name in sorted(names)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{index} is no index of shards: {error!r}") from error
     absent = [file.name for file in files if not file.exists()]
@@ -59,6 +60,16 @@ def weight_files(path: Path) -> list[Path]:
             f"{path} lacks {listed('of its shards', absent)}\nwas its download or copy cut short?"
         )
     return files
+
+
+def beside(file: Path, name: str) -> Path:
+    """The file called `name` that `file` mentions, in the same folder.
+
+    Raises ValueError for a name that leads elsewhere: a checkpoint reads its own folder only.
+    """
+    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name:
+        raise ValueError(f"{file} names {name!r}, which is no file beside it")
+    return file.parent / name
 
 
 def refuse_adapter(file: Path) -> None:
@@ -73,15 +84,15 @@ def refuse_other_models(where: Path, names) -> None:
     names: of the tensors, own or canonical. Other periods of the time embedding show in no tensor:
     config.json beside them names them.
     """
-    beside = (where if where.is_dir() else where.parent) / "config.json"
+    config = (where if where.is_dir() else where.parent) / "config.json"
     try:
-        values = json.loads(beside.read_text())
+        values = parsed(config.read_text())
         periods = values.get("min_period", 4e-3), values.get("max_period", 4.0)
     except (OSError, ValueError, AttributeError):
         periods = PERIODS  # whoever needs the file says what is wrong with it
     if periods != PERIODS:
         raise ValueError(
-            f"{beside}: its time embedding's periods are not pi0's 0.004 to 4, but {periods}, "
+            f"{config}: its time embedding's periods are not pi0's 0.004 to 4, but {periods}, "
             "which is another model"
         )
     if any(re.search(PI05, name) for name in names):
@@ -104,7 +115,7 @@ def _told(what: str, folder: Path) -> str:
     base = None
     if what == "adapter_config.json":
         try:
-            base = json.loads((folder / what).read_text()).get("base_model_name_or_path")
+            base = parsed((folder / what).read_text()).get("base_model_name_or_path")
         except (OSError, ValueError, AttributeError):
             base = None
     return OTHERS[what].format(f", {base}" if base else "")

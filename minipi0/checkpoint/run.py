@@ -5,19 +5,57 @@ What is frozen is not in it: the model that a run is resumed with brings that.
 """
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from minipi0.checkpoint.about import differences
 from minipi0.checkpoint.adapters import shared_like, whole
-from minipi0.checkpoint.files import write_atomically, write_tensors
+from minipi0.checkpoint.files import read_tensors, write_atomically, write_tensors
 
 STATE = "training.safetensors"  # in the run's folder, beside the model's own files
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of a parameter
 Tensors = dict[str, Tensor]
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Have the run's folder, made where it is missing, to oneself.
+
+    The lock is the folder's own (flock): no file is left, and it ends with the process, however
+    that ends. Where the system has no such locks, nothing is locked. What a process left that was
+    killed while it wrote is removed.
+    Raises ValueError where another process has it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    folder = os.open(out, os.O_RDONLY) if fcntl else None
+    try:
+        if folder is not None:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(
+                    f"another process trains in {out} now: wait for its end, or choose another "
+                    "folder"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+        for name in (STATE, "model.safetensors", "config.json"):
+            for leftover in out.glob(f".{name}.*"):
+                leftover.unlink()
+        yield
+    finally:
+        if folder is not None:
+            os.close(folder)
 
 
 def save(
@@ -47,9 +85,6 @@ def save(
         tensors |= gathered if write else {}
     if not write:
         return
-    for name in (STATE, "model.safetensors", "config.json"):
-        for leftover in out.glob(f".{name}.*"):  # of a process that was killed while it wrote
-            leftover.unlink()
     metadata = {name: json.dumps(value) for name, value in notes.items()}
     write_atomically(out / STATE, lambda path: write_tensors(path, tensors, metadata))
 
@@ -59,15 +94,14 @@ def load(
 ) -> list[float]:
     """Read the state of a run back into `trained`, `average` and `optimizer`, in place.
 
-    Returns the losses so far. Raises FileNotFoundError where there is no state, and ValueError for
-    one of another recipe, model or data set.
+    Returns the losses so far. Raises ValueError for a state that was damaged, or is of another
+    recipe, model or data set.
     """
     path = out / STATE
-    if not path.exists():
-        raise FileNotFoundError(f"nothing to resume: {path} does not exist")
-    with safe_open(path, framework="pt") as file:
-        there = {name: json.loads(value) for name, value in file.metadata().items()}
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    tensors, metadata = read_tensors(path)
+    if "losses" not in tensors or "recipe" not in metadata:
+        raise ValueError(f"{path} is no state of a training run: it holds no recipe or no losses")
+    there = {name: json.loads(metadata[name]) for name in notes if name in metadata}
     here = json.loads(json.dumps(notes))
     _compare(path, there, here, len(tensors["losses"]))
     changes = differences(there.get("about"), here.get("about"))

@@ -16,6 +16,21 @@ from minipi0.checkpoint.layouts import PARTS
 VARIANTS = {"gemma_2b": asdict(config.GEMMA_2B), "gemma_300m": asdict(config.GEMMA_300M)}
 SO400M, VOCABULARY = asdict(config.SO400M), config.VOCABULARY
 HORIZON = 50
+# beyond these, a file is damaged or malicious: they bound the memory that its reading takes
+LARGEST = {"depth": 1000, "horizon": 10_000, "vocab_size": 10**6}
+LARGEST_OTHERS = 10**5
+
+
+def believable(sizes):
+    """The same sizes; ValueError for one that no pi0 has, before any memory is asked for."""
+    if not isinstance(sizes, dict):
+        return sizes  # whoever builds the configuration says what is wrong with them
+    parts = [sizes, *(part for part in sizes.values() if isinstance(part, dict))]
+    for name, size in ((name, size) for part in parts for name, size in part.items()):
+        most = LARGEST.get(name, LARGEST_OTHERS)
+        if isinstance(size, int | float) and not size <= most:
+            raise ValueError(f"its {name} is {size}, and no pi0 has more than {most}")
+    return sizes
 
 
 def sizes_from_config(values: dict) -> dict:

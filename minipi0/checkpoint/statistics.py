@@ -4,7 +4,6 @@ The result is always the flat dict of `normalise`: state_mean, state_std, action
 or the names of another formula.
 """
 
-import json
 import warnings
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from minipi0.checkpoint import lerobot
+from minipi0.checkpoint.files import parsed
 from minipi0.normalise import STATISTICS, normalisers
 
 
@@ -61,7 +61,7 @@ def _openpi(folder: Path) -> dict[str, Tensor] | None:
             )
         return None
     try:
-        found = json.loads(files[0].read_text())["norm_stats"]
+        found = parsed(files[0].read_text())["norm_stats"]
         parts = {"state": found["state"], "action": found["actions"]}
         stats = {
             f"{what}_{name}": torch.tensor(part[name]).float()

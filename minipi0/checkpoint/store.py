@@ -22,7 +22,15 @@ from tqdm.auto import tqdm
 
 from minipi0.checkpoint import about as about_module
 from minipi0.checkpoint import lerobot, statistics
-from minipi0.checkpoint.files import DTYPES, incomplete, write_atomically, write_tensors
+from minipi0.checkpoint.files import (
+    DTYPES,
+    check_bytes,
+    checksums,
+    incomplete,
+    parsed,
+    write_atomically,
+    write_tensors,
+)
 from minipi0.checkpoint.layouts import (
     UNUSED,
     VLM_HEAD,
@@ -36,6 +44,7 @@ from minipi0.checkpoint.layouts import (
 )
 from minipi0.checkpoint.places import OTHERS, listed, refuse_other_models, weight_files
 from minipi0.checkpoint.sizes import (
+    believable,
     config_of,
     paligemma_of,
     paligemma_sizes,
@@ -58,13 +67,19 @@ class Checkpoint:
     written: dict  # what `save` noted in the file: "config" and perhaps "stats", "zeros", …
     buffers: dict[str, Tensor]  # statistics among the weights, as LeRobot had them before 0.4
     versions: dict[Path, tuple | None]  # of each file, when it was opened
+    checksums: dict[Path, dict[str, str]]  # of each file's tensors, {} in files of others
 
     def read(self, name: str) -> Tensor:
-        """Read one tensor. The file is mapped for it alone, so earlier ones use no memory."""
+        """Read one tensor. The file is mapped for it alone, so earlier ones use no memory.
+
+        Raises ValueError where its bytes are not those that were written.
+        """
         file, key = self.where[name]
         try:
             with safe_open(file, framework="pt") as tensors:
-                return tensors.get_tensor(key)[: self.shapes[name][0]]
+                found = tensors.get_tensor(key)
+            check_bytes(file, key, found, self.checksums[file])
+            return found[: self.shapes[name][0]]
         finally:  # whatever came of it: after opening, or the new file could slip in between
             if _version(file) != self.versions[file]:
                 raise ValueError(
@@ -89,7 +104,7 @@ class Checkpoint:
                 )
             return sizes
         if noted:
-            return noted
+            return believable(noted)
         missing = f"no config.json beside the weights in {self.folder}"
         if not self.released:
             raise ValueError(f"{missing}: pass config=Pi0Config(...)")
@@ -135,10 +150,10 @@ class Checkpoint:
     def _config_json(self, sizes_in) -> dict:
         file = self.folder / "config.json"
         try:
-            values = json.loads(file.read_text())
+            values = parsed(file.read_text())
             if not isinstance(values, dict):
                 raise ValueError(f"it holds a {type(values).__name__}")
-            return sizes_in(values)
+            return believable(sizes_in(values))
         except FileNotFoundError:
             raise ValueError(f"no config.json beside the weights in {self.folder}") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -166,12 +181,14 @@ def open_checkpoint(path_or_repo: str | Path, revision: str | None = None) -> Ch
     found: dict[str, tuple[Path, str, tuple[int, ...], str]] = {}
     written: dict = {}
     buffers: dict[str, Tensor] = {}
+    noted: dict[Path, dict[str, str]] = {}
     versions = {file: _version(file) for file in weight_files(path)}
     for file in versions:
         try:
             with safe_open(file, framework="pt") as tensors:
                 written |= _noted(file, tensors.metadata())
                 keys = list(tensors.keys())
+                noted[file] = checksums(file, tensors.metadata(), keys)
                 own = any(key.startswith("experts.") for key in keys)
                 for key in keys:
                     part = tensors.get_slice(key)
@@ -200,6 +217,7 @@ def open_checkpoint(path_or_repo: str | Path, revision: str | None = None) -> Ch
         written=written,
         buffers=buffers,
         versions=versions,
+        checksums=noted,
     )
 
 
@@ -235,9 +253,9 @@ def _version(file: Path) -> tuple | None:
 
 def _noted(file: Path, metadata: dict[str, str] | None) -> dict:
     try:
-        noted = json.loads((metadata or {}).get("minipi0", "{}"))
+        noted = parsed((metadata or {}).get("minipi0", "{}"))
         return noted if isinstance(noted, dict) else {}
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{file}: its metadata is not readable as JSON: {error}") from None
 
 

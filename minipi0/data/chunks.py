@@ -5,6 +5,7 @@
 Axes: N items, B batch, C cameras, H action horizon, D action dims, S state dims, L tokens.
 """
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 
 from minipi0 import prompt
+from minipi0.data import cameras as seen
 from minipi0.data import frames, lerobot, sources
 from minipi0.data.mixture import Mixture
-from minipi0.normalise import Normaliser, check_mode
+from minipi0.data.splits import held_out
+from minipi0.normalise import Normaliser, check_mode, far
 from minipi0.observation import Observation
 
 SPLITS = ("train", "test", "all")
@@ -33,8 +36,11 @@ def load(
     normalise: str = "z-score",
     prompt_length: int | None = prompt.LENGTH,
     tokenizer=None,
-    state_key: str | None = None,
-    action_key: str | None = None,
+    state_key: str | list[str] | None = None,
+    action_key: str | list[str] | None = None,
+    episodes: list[int] | None = None,
+    without: list[int] | None = None,
+    test_seed: int | str | None = None,
     revision: str | None = None,
     state_dim: int | None = None,
     action_dim: int | None = None,
@@ -47,40 +53,46 @@ def load(
         otherwise it is fetched once from its pinned source. A list of these is a mixture.
     horizon: H, actions in a chunk.
     cameras: the features to see, in this order ("observation.images.top", or "top" where that is
-        clear). None takes all of them, [] none, and then no video is needed. None in the list is an
-        empty slot: black, and masked. For a mixture, a list of such lists gives each its own.
+        clear). None takes all of them but depth maps, [] none, and then no video is needed. None in
+        the list is an empty slot: black, and masked.
     image_size: frames are shrunk to fit into this square whole, with black around them.
-    split: "test" is every `test_every`-th episode (the first, the sixth, …), "train" the others,
-        "all" both. test_every=None holds no episode out.
+    split: "test" is one episode of every `test_every` in a row, "train" the others, "all" both.
+        test_every=None holds no episode out.
     seed: of the order in which `batches` shuffles when it is given no generator.
     normalise: "z-score", "quantile" or "min-max", measured on the training episodes.
     prompt_length: L; more where the longest prompt needs more. None takes just that.
     tokenizer: by default the byte tokenizer.
     state_key, action_key: the features to take, by default "observation.state" or "state", and
-        "action" or "actions".
+        "action" or "actions". A list of features is one long vector.
+    episodes, without: the episodes to take, by default all, and those to leave out. Files of other
+        episodes need not be there.
+    test_seed: of the draw which episode of every `test_every` is held out, or "first", see
+        `splits.held_out`. By default 0; "first" for the named sets, whose results are published.
     revision: a branch, tag or commit of a Hugging Face repository.
     state_dim, action_dim: a larger model's. Normalised states and actions are padded with zeros,
         and the action mask is then bool[B, H, D], False for padded dims.
     weights: of the data sets of a mixture, see `Mixture`.
+    For a mixture, a list of lists gives each data set its own cameras, episodes or keys.
 
     Raises ValueError for arguments out of range (an unknown camera or split, no episode in the
     split, …), for unreadable files and for tables that contradict the metadata; FileNotFoundError
     for missing files; ConnectionError where a download fails.
-    Warns of dims that never change in the training episodes: they are shifted to 0 and left
-    unscaled; and of videos with more frames than the table has rows: the surplus is left out.
+    Warns of cameras that are left out; of dims that never or hardly ever change, see `Normaliser`;
+    of dims that lie far out (not for the named sets, of which notebook 09 tells it); and of videos
+    that do not hold just what the metadata say.
     """
     if isinstance(source, list | tuple):
         given = dict(locals())
-        sources_, weights = given.pop("source"), given.pop("weights")
-        per_source = cameras and all(isinstance(names, list) for names in cameras)
-        each = cameras if per_source else [cameras] * len(sources_)
-        if not sources_ or len(each) != len(sources_):
-            raise ValueError(f"{len(sources_)} data sets, and cameras for {len(each)}")
-        parts = [
-            load(one, **given | {"cameras": names})
-            for one, names in zip(sources_, each, strict=True)
-        ]
-        return Mixture(parts, weights)
+        parts, weights = given.pop("source"), given.pop("weights")
+        for what in ("cameras", "episodes", "without", "state_key", "action_key"):
+            given[what] = _each(given[what], len(parts), what)
+        return Mixture(
+            [
+                load(one, **{k: v[i] if isinstance(v, _Each) else v for k, v in given.items()})
+                for i, one in enumerate(parts)
+            ],
+            weights,
+        )
     if weights is not None:
         raise ValueError("weights are for a list of data sets")
     if horizon < 1:
@@ -95,10 +107,9 @@ def load(
         raise ValueError(f"cameras is a list of names, not the text {cameras!r}")
     check_mode(normalise)
     named = None if cameras is None else [name for name in cameras if name is not None]
-    recording = lerobot.read(sources.locate(source, named, revision), state_key, action_key)
-    if cameras is None:
-        cameras = recording.cameras
-    cameras = [None if name is None else _camera(name, recording) for name in cameras]
+    folder = sources.locate(source, named, revision)
+    recording = lerobot.read(folder, state_key, action_key, episodes, without)
+    cameras = seen.choose(recording, cameras)
     for what, wanted, values in (
         ("state", state_dim, recording.state),
         ("action", action_dim, recording.actions),
@@ -109,16 +120,18 @@ def load(
                 f"{what}_dim={wanted}"
             )
 
-    count = len(recording.episodes)
-    held_out = np.array([test_every is not None and i % test_every == 0 for i in range(count)])
-    episodes = {"train": ~held_out, "test": held_out, "all": held_out | True}
+    count, published = len(recording.episodes), str(source) in sources.NAMES
+    if test_seed is None:
+        test_seed = "first" if published else 0
+    tested = held_out(count, test_every, test_seed)
+    of_split = {"train": ~tested, "test": tested, "all": tested | True}
     for part in dict.fromkeys([split, "train"]):  # the statistics always need training episodes
-        if not episodes[part].any():
+        if not of_split[part].any():
             raise ValueError(
                 f"{source}: no {part} episode, with test_every={test_every} and {count} episodes "
                 "in all; choose another test_every (None holds nothing out)"
             )
-    trained = np.repeat(episodes["train"], [episode.length for episode in recording.episodes])
+    trained = np.repeat(of_split["train"], [episode.length for episode in recording.episodes])
     normaliser = {}
     for name, values, names in (
         ("state", recording.state, recording.state_names),
@@ -126,11 +139,14 @@ def load(
     ):
         what = f"{source}: {name}"
         normaliser[name] = Normaliser.fit(values[trained], normalise, what, names)
+        if not published:
+            _tell_far(far(normaliser[name], values), recording, what, values, names)
 
     shortest = prompt.tokenize(recording.task_texts, None, tokenizer)[0].shape[1]
     tokens = prompt.tokenize(recording.task_texts, max(shortest, prompt_length or 0), tokenizer)
-    pictures = [name and (name, frames.load(recording, name, image_size)) for name in cameras]
-    chosen = np.flatnonzero(episodes[split])
+    decoded = iter(frames.load(recording, [name for name in cameras if name], image_size))
+    pictures = [name and (name, next(decoded)) for name in cameras]
+    chosen = np.flatnonzero(of_split[split])
     found = ActionChunks(recording, chosen, horizon, image_size, pictures, normaliser, tokens, seed)
     found.tokenizer, found.state_dim, found.action_dim = tokenizer, state_dim, action_dim
     folder = Path(source).expanduser()
@@ -275,11 +291,29 @@ def _padded(x: Tensor, dims: int | None) -> tuple[Tensor, Tensor]:
     return padded, torch.arange(padded.shape[-1]) < own
 
 
-def _camera(name: str, recording: lerobot.Recording) -> str:
-    """The feature key of a camera, given in full or by its last part."""
-    matches = [key for key in recording.cameras if name in (key, key.rsplit(".", 1)[-1])]
-    if len(matches) != 1:
-        problem = "is unknown" if not matches else f"could be any of {matches}"
-        known = ", ".join(recording.cameras) or "none"
-        raise ValueError(f"camera {name!r} {problem}; {recording.folder} has {known}")
-    return matches[0]
+def _tell_far(found: list, recording: lerobot.Recording, what: str, values, names) -> None:
+    """Warn of dims that lie far out, with the frame that lies farthest."""
+    told, starts = [], [episode.start for episode in recording.episodes]
+    for dim, row, z in found:
+        k = int(np.searchsorted(starts, row, side="right")) - 1
+        where = f"episode {recording.episodes[k].index}, frame {row - starts[k]}"
+        told.append(f"{names[dim]} is {values[row, dim]:.4g} in {where} (|z| = {z:.0f})")
+    if told:
+        warnings.warn(
+            f"{what} lies far from its middle, which squeezes all else: {'; '.join(told)}. Look "
+            "there; leave such episodes out with without=, or give normalise='quantile'",
+            stacklevel=3,
+        )
+
+
+class _Each(list):
+    """A value for each data set of a mixture."""
+
+
+def _each(value, count: int, what: str) -> "_Each":
+    """An argument of every data set of a mixture: its own of a list of lists, or the same."""
+    if not isinstance(value, list) or not any(isinstance(one, list) for one in value):
+        return _Each([value] * count)
+    if len(value) != count:
+        raise ValueError(f"{count} data sets, and {what} for {len(value)}: give a list for each")
+    return _Each(value)

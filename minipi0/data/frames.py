@@ -17,103 +17,179 @@ import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 from tqdm.auto import tqdm
 
-from minipi0.data.lerobot import Recording, Span
+from minipi0.data.features import depth_format, is_video
+from minipi0.data.lerobot import Recording
+from minipi0.data.pictures import NoColours, fit, pad, resize_with_pad
+from minipi0.data.places import Span
 from minipi0.data.sources import cache_folder
+from minipi0.data.tables import matrix, stand_in
 
 THREADS = 2
-RULE = 1  # raise it whenever decoding or resizing changes: old arrays are then not found
+RULE = 2  # raise it whenever decoding or resizing changes: old arrays are then not found
+ASTRAY = 0.51  # periods by which a frame may be shown early or late
 
 
-def load(recording: Recording, camera: str, size: int) -> np.ndarray:
-    """All frames of a camera, uint8[F, 3, S, S], padded to squares with black (0).
+def load(recording: Recording, cameras: list[str], size: int) -> list[np.ndarray]:
+    """All frames of some cameras, uint8[F, 3, S, S] each, padded to squares with black (0).
 
-    The first call decodes them; every call returns the memory-mapped array.
+    The first call decodes them; every call returns memory-mapped arrays.
     Raises FileNotFoundError for a missing file. Raises ValueError for a file that cannot be
     decoded, has fewer frames than the tables or runs at another rate (with file, expected and
-    found), and for depth maps. Raises OSError where the cache cannot be written or has no room.
-    Warns of v2 videos with more frames than rows: the first ones are taken.
+    found), and for depth maps. Raises OSError where the cache cannot be written or has no room for
+    all of the cameras.
+    Warns of v2 videos with more frames than rows, of which the first ones are taken; and of v3.0
+    videos whose frames are not where the metadata say, and that hold just these episodes.
     """
-    spans = [(one.videos.get(camera, one.rows), one.start) for one in recording.episodes]
-    files = sorted({span.file for span, _ in spans})
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"{file} is missing: fetch the data set with its videos, or load it with cameras=[]"
-            )
-    key = _content_key(spans, files, camera, size)
-    name = f"{recording.folder.name}-{camera}-{size}px-{key}.npy"
-    path = cache_folder() / "frames" / name.replace(os.sep, "_")
-    shape = (len(recording.state), 3, size, size)
-    cached = _open(path, shape)
-    if cached is None:
-        _build(path, shape, spans, camera, recording)
-        cached = _open(path, shape)
-    return cached
+    shape, jobs = (len(recording.state), 3, size, size), []
+    for camera in cameras:
+        spans = _spans(recording, camera)
+        files = _files(recording, camera, spans)
+        key = _content_key(spans, files, camera, size)
+        name = f"{recording.folder.name}-{camera}-{size}px-{key}.npy"
+        jobs.append((cache_folder() / "frames" / name.replace(os.sep, "_"), spans, camera))
+    missing = len({path for path, *_ in jobs if _open(path, shape) is None})
+    if missing:
+        _check_room(cache_folder() / "frames", missing * int(np.prod(shape)))
+    for path, spans, camera in jobs:
+        if _open(path, shape) is None:
+            _build(path, shape, spans, camera, recording)
+    return [_open(path, shape) for path, *_ in jobs]
 
 
-def resize_with_pad(image: Image.Image, size: int) -> np.ndarray:
-    """The whole image in the middle of a black square, uint8[3, S, S].
+def depth(recording: Recording, camera: str) -> str:
+    """Why the first file of a camera holds depth and no colours; "" where it does not."""
+    spans = _spans(recording, camera)
+    file = min(span.file for span, _ in spans)
+    try:
+        if is_video(recording.info["features"][camera]):
+            with av.open(str(file)) as container:
+                return depth_format(container.streams.video[0].format.name)
+        next(_images(file, camera, 8, recording.info["features"][camera].get("shape")))
+    except NoColours as error:
+        return str(error)
+    except (av.error.FFmpegError, ValueError, OSError, IndexError, StopIteration):
+        pass  # a missing or broken file: `load` says it
+    return ""
 
-    Raises ValueError for an image of more than 8 bits: a depth map.
-    """
-    if image.mode[0] in "IF":  # PIL would cut all above 255 off
+
+def _spans(recording: Recording, camera: str) -> list[tuple[Span, int]]:
+    """Of every episode: where its frames lie, and its first row in the array."""
+    if not is_video(recording.info["features"][camera]):
+        return [(one.rows, one.start) for one in recording.episodes]
+    without = [one.index for one in recording.episodes if camera not in one.videos]
+    if without:
         raise ValueError(
-            f"an image of mode {image.mode}, more than 8 bits a value: a depth map? "
-            "Name the cameras= to see without it"
+            f"{recording.folder}: the list of episodes in meta/ names no video of {camera} for "
+            f"episode {without[0]}: leave it out with without=, or name other cameras="
         )
-    image = image.convert("RGB")
-    return _pad(np.asarray(image.resize(_fit(*image.size, size), Image.Resampling.BOX)), size)
+    return [(one.videos[camera], one.start) for one in recording.episodes]
 
 
-def _fit(width: int, height: int, size: int) -> tuple[int, int]:
-    scale = size / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def _files(recording: Recording, camera: str, spans: list[tuple[Span, int]]) -> list[Path]:
+    """The files of a camera, all of which are there."""
+    files = sorted({span.file for span, _ in spans})
+    absent = [file for file in files if not file.is_file()]
+    if not absent:
+        return files
+    others = [name for name in recording.cameras if _whole(recording, name)]
+    if len(absent) == len(files):
+        raise FileNotFoundError(
+            f"{recording.folder}: info.json declares the camera {camera}, but none of its files is "
+            f"there, not even {absent[0]}: fetch the data set with its videos, or load it with "
+            f"cameras={others}"
+        )
+    raise FileNotFoundError(
+        f"{absent[0]} is missing ({len(absent)} of the {len(files)} videos of {camera} are): fetch "
+        f"the data set with its videos, or load it with cameras={others}"
+    )
 
 
-def _pad(pixels: np.ndarray, size: int) -> np.ndarray:
-    """uint8[h, w, 3] -> uint8[3, S, S]"""
-    height, width = pixels.shape[:2]
-    top, left = (size - height) // 2, (size - width) // 2
-    square = np.zeros((3, size, size), np.uint8)
-    square[:, top : top + height, left : left + width] = pixels.transpose(2, 0, 1)
-    return square
+def _whole(recording: Recording, camera: str) -> bool:
+    spans = (one.videos.get(camera, one.rows) for one in recording.episodes)
+    return all(span.file.is_file() for span in spans)
+
+
+def _check_room(folder: Path, need: int) -> None:
+    """Raise OSError unless the disk has room: a memory map without any kills the process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise OSError(
+            f"decoded frames cannot be kept in {folder} ({error}): "
+            "set MINIPI0_CACHE to a folder to write to"
+        ) from error
+    if need > free:
+        raise OSError(
+            f"the frame cache in {folder} needs {need / 1e9:.1f} GB for all cameras, and "
+            f"{free / 1e9:.1f} GB are free: set MINIPI0_CACHE to a larger disk, or name fewer "
+            "cameras="
+        )
 
 
 def _video(file: Path, size: int, threads: int) -> Iterator[tuple[np.ndarray, float | None]]:
     """A video's frames in order of presentation: uint8[3, S, S] and when it is shown (s)."""
     with av.open(str(file)) as container:
         stream = container.streams.video[0]
+        if why := depth_format(stream.format and stream.format.name):
+            raise NoColours(f"{why}, no colour picture: name the cameras= to see without it")
         stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
         shrink = VideoReformatter()
         for frame in container.decode(stream):
             if frame.is_corrupt:
                 raise ValueError("a frame is corrupt")
-            width, height = _fit(frame.width, frame.height, size)
-            # AREA averages what a pixel covers; gbrp, planar RGB: packed would halve the colours'
-            # resolution
-            small = shrink.reformat(frame, width, height, "gbrp", interpolation="AREA")
-            yield _pad(small.to_ndarray(), size), frame.time
+            width, height = fit(frame.width, frame.height, size)
+            # gbrp, planar RGB: packed would halve the colours' resolution
+            small = shrink.reformat(frame, width, height, "gbrp", interpolation="BILINEAR")
+            yield pad(small.to_ndarray(), size), frame.time
 
 
-def _images(file: Path, camera: str, size: int) -> Iterator[tuple[np.ndarray, None]]:
-    """The PNG or JPEG images of a parquet column in order, each uint8[3, S, S].
+def _times(file: Path) -> list[float] | None:
+    """When the frames of a video are shown (s), ascending, without decoding; None: it tells not."""
+    with av.open(str(file)) as container:
+        stream = container.streams.video[0]
+        packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
+        if any(packet.pts is None for packet in packets):
+            return None
+        return sorted(float(packet.pts * packet.time_base) for packet in packets)
 
-    A cell of the column holds the file's bytes, or {"bytes": …, "path": …}.
+
+def _images(file: Path, camera: str, size: int, shape) -> Iterator[tuple[np.ndarray, None]]:
+    """The images of a parquet column in order, each uint8[3, S, S].
+
+    A cell of the column holds the bytes of a PNG or JPEG file, or {"bytes": …, "path": …}, or the
+    pixels themselves, whose shape info.json declares: (H, W, 3) or (3, H, W).
     """
     with pq.ParquetFile(file) as parquet:
         if camera not in parquet.schema_arrow.names:
             raise ValueError(f"it has no column {camera!r}, which info.json declares as images")
-        for batch in parquet.iter_batches(batch_size=64, columns=[camera]):
-            for cell in batch.column(camera).to_pylist():
+        coded = parquet.schema_arrow.field(camera).type
+        coded = any(is_(coded) for is_ in (pa.types.is_struct, pa.types.is_binary))
+        for batch in parquet.iter_batches(batch_size=64 if coded else 8, columns=[camera]):
+            column = batch.column(camera)
+            if not coded:
+                where = f"the column {camera!r}"
+                pixels = matrix(pa.chunked_array([column]), shape, where, np.int64)
+                if pixels.min() < 0 or pixels.max() > 255:
+                    raise NoColours(
+                        f"{where} holds values from {pixels.min()} to {pixels.max()}, no colours "
+                        "from 0 to 255: name the cameras= to see without it"
+                    )
+                for one in pixels.astype(np.uint8).reshape(len(pixels), *shape):
+                    yield resize_with_pad(one, size), None
+                continue
+            for cell in column.to_pylist():
                 data = cell.get("bytes") if isinstance(cell, dict) else cell
                 if data is None:
                     path = cell and cell.get("path")
@@ -123,6 +199,35 @@ def _images(file: Path, camera: str, size: int) -> Iterator[tuple[np.ndarray, No
                 yield resize_with_pad(Image.open(io.BytesIO(data)), size), None
 
 
+def _placed(file: Path, places: list[tuple[Span, int]], fps: float):
+    """(places, message): v3.0's episodes at the frames of their video that are theirs.
+
+    places: [(Span, first row in the array)] of one file. The metadata tell the second at which an
+    episode begins. Where the file holds just the frames of the listed episodes, their lengths alone
+    say which ones; where that is not what the clock says, the message tells. In other files,
+    deleted episodes may lie between them, and the clock counts: the nearest frame is the first.
+    """
+    times = _times(file)
+    if not times:
+        return places, ""
+    shown, moved, off = np.array(times), [], 0.0
+    alone = {span.listed for span, _ in places} == {len(times)}
+    for span, start in places:
+        first = span.before if alone else int(np.abs(shown - span.begins).argmin())
+        off = max(off, shown[first] - span.begins, key=abs)
+        moved.append((replace(span, first=first, begins=float(shown[first])), start))
+    if abs(off) * fps <= ASTRAY:
+        return moved, ""
+    told = f"{file}: an episode begins {abs(off):.3f} s {'after' if off > 0 else 'before'} the "
+    told += "from_timestamp that meta/episodes tells"
+    if alone:
+        return moved, told
+    raise ValueError(
+        f"{told}, and with {len(times)} frames for {places[0][0].listed} rows nothing else says "
+        "which are its own: correct from_timestamp, or leave these episodes out (without=)"
+    )
+
+
 def _decode_file(
     file: Path, camera: str, places: list[tuple[Span, int]], out, threads: int, recording, advance
 ) -> str:
@@ -130,28 +235,46 @@ def _decode_file(
 
     places: the episodes of the file, and the first row of each in `out`.
     advance: called after every frame.
-    Returns a message where the file has more frames than the tables have rows, else "".
+    Returns a message where the file does not hold just what the metadata say, else "".
     """
     fps, place_of = recording.fps, {}  # frame in the file -> row of `out`, due time in seconds
-    for span, start in places:
-        for k in range(span.length):
-            place_of[span.first + k] = (start + k, span.begins + k / fps)
-    if len(place_of) != sum(span.length for span, _ in places):
-        raise ValueError(f"{file}: the metadata give the same frame to two episodes")
-    size, expected, found, astray = out.shape[-1], max(place_of) + 1, 0, ""
-    in_table = file.suffix == ".parquet"
-    pictures = _images(file, camera, size) if in_table else _video(file, size, threads)
+    feature, found, moved = recording.info["features"][camera], 0, ""
+    by_count = recording.version != "v3.0"  # v2: one frame per row, whatever the clock says
+    size = out.shape[-1]
     try:
+        if is_video(feature):
+            if not by_count:
+                places, moved = _placed(file, places, fps)
+            pictures = _video(file, size, threads)
+        else:
+            pictures = _images(file, camera, size, feature.get("shape"))
+        for span, start in places:
+            for k in range(span.length):
+                place_of[span.first + k] = (start + k, span.begins + k / fps)
+        if len(place_of) != sum(span.length for span, _ in places):
+            raise _Contradiction(
+                "the metadata give the same frame to two episodes: correct from_timestamp in "
+                "meta/episodes, or leave one of them out (without=)"
+            )
+        expected, astray = max(place_of) + 1, ""
         for picture, time in pictures:
             if found in place_of:
                 row, due = place_of[found]
-                if time is not None and abs(time - due) * fps > 0.51 and not astray:
+                if time is not None and abs(time - due) * fps > ASTRAY and not astray:
                     shown = f"frame {found} is shown at {time:.3f} s"
                     astray = f"{shown}, due is the one at {due:.3f} s"
                 out[row] = picture
                 advance()
             found += 1
+    except (_Contradiction, NoColours) as error:
+        raise ValueError(f"{file}: {error}") from error
     except (av.error.FFmpegError, ValueError, OSError, IndexError) as error:  # Index: no stream
+        if isinstance(error, InterruptedError):
+            raise
+        if what := stand_in(file):
+            raise ValueError(f"{file} is {what}") from error
+        if str(file) in str(error):  # it says all
+            raise
         raise ValueError(
             f"{file} cannot be decoded at frame {found}, perhaps it is truncated: "
             f"fetch it again ({error})"
@@ -159,15 +282,19 @@ def _decode_file(
     if found < expected:
         raise ValueError(
             f"{file}: expected {expected} frames as the tables say, found {found}: "
-            "fetch it again, or remove the episode"
+            "fetch it again, or leave the episode out (without=)"
         )
-    # v2: one frame per row, whatever the clock says. v3.0: from_timestamp says where an episode
-    # begins, so the clock must agree; deleted frames may lie between and after the episodes.
-    by_count = recording.version != "v3.0"
     counts = f"{file}: {found} frames for {expected} rows"
     if astray and (found > expected or not by_count):
-        raise ValueError(f"{counts} at {fps:g} a second, but {astray}: another frame rate?")
-    return counts if by_count and found > expected else ""
+        raise ValueError(
+            f"{counts} at {fps:g} a second, but {astray}: another frame rate? Correct fps in "
+            "meta/info.json"
+        )
+    return moved or (counts if by_count and found > expected else "")
+
+
+class _Contradiction(ValueError):
+    """Metadata that cannot be true of any file."""
 
 
 def _build(path: Path, shape: tuple[int, ...], spans, camera: str, recording: Recording) -> None:
@@ -177,7 +304,6 @@ def _build(path: Path, shape: tuple[int, ...], spans, camera: str, recording: Re
     Other processes see the whole array or nothing.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(suffix=".part", prefix=path.stem, dir=path.parent)
     except OSError as error:
         raise OSError(
@@ -191,12 +317,6 @@ def _build(path: Path, shape: tuple[int, ...], spans, camera: str, recording: Re
     lock, stopping = threading.Lock(), threading.Event()
     pool = ThreadPoolExecutor(THREADS)  # decoding and resizing release Python's lock
     try:
-        need, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
-        if need > free:  # a memory map that runs out of disk kills the process: check before
-            raise OSError(
-                f"the frame cache in {path.parent} needs {need / 1e9:.1f} GB, and "
-                f"{free / 1e9:.1f} GB are free: set MINIPI0_CACHE to a larger disk"
-            )
         out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         with tqdm(total=shape[0], desc=f"decoding {camera}, once", unit="frame") as bar:
 
@@ -213,11 +333,11 @@ def _build(path: Path, shape: tuple[int, ...], spans, camera: str, recording: Re
             ]
             surplus = [message for job in as_completed(jobs) if (message := job.result())]
         if surplus:
-            warnings.warn(
-                f"{len(surplus)} files hold more frames than rows; the rest is left out: "
-                f"{surplus[0]}",
-                stacklevel=4,
-            )
+            more = recording.version != "v3.0"
+            what = "hold more frames than rows; the rest is left out"
+            if not more:
+                what = "hold just these episodes, taken in order, yet not at the times told"
+            warnings.warn(f"{len(surplus)} files {what}: {surplus[0]}", stacklevel=4)
         out.flush()
         del out  # Windows cannot rename a file that is mapped
         os.replace(temporary, path)
@@ -247,5 +367,7 @@ def _content_key(spans: list[tuple[Span, int]], files: list[Path], camera: str, 
         hashes = pool.map(digest, files)
         bar = tqdm(hashes, "checking files", len(files), delay=3, leave=False)
         digests = dict(zip(files, bar, strict=True))
-    content = [(digests[span.file], span.first, span.length, start) for span, start in spans]
+    content = [
+        (digests[span.file], span.first, span.begins, span.length, start) for span, start in spans
+    ]
     return hashlib.sha256(repr((RULE, camera, size, content)).encode()).hexdigest()[:16]

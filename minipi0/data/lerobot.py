@@ -1,6 +1,7 @@
 """LeRobot data sets as arrays: what is in the folder, whatever the version.
 
-`frames.py` reads the pixels, `chunks.py` cuts what is read here into chunks for training.
+`places` finds the files, `tables` reads them; `frames` reads the pixels, `chunks` cuts what is read
+here into chunks for training.
 
     meta/info.json       version, fps, features, templates of the file names
     v2.0, v2.1
@@ -18,35 +19,36 @@ v2.0 and v2.1 differ only in how they store statistics, and minipi0 computes its
 Axes: F frames of the whole data set, S state dims, D action dims.
 """
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from minipi0.data import features as declared
+from minipi0.data.features import ACTION_KEYS, STATE_KEYS
+from minipi0.data.places import Place, Span, find
+from minipi0.data.tables import (
+    errors_name,
+    integers,
+    json_file,
+    json_lines,
+    matrix,
+    stand_in,
+    table,
+)
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
-STATE_KEYS = ("observation.state", "state")
-ACTION_KEYS = ("action", "actions")
-PLACE = ("chunk_index", "file_index")  # what names a file in v3.0
-
-
-@dataclass(frozen=True)
-class Span:
-    """Where an episode lies in a file: `length` frames or table rows from number `first` on.
-
-    first: counted from 0.
-    begins: when frame `first` of a video is shown, in seconds.
-    """
-
-    file: Path
-    first: int
-    length: int
-    begins: float = 0.0
+CLOCKS = ("index", "timestamp")  # what tells the order of rows that are not numbered
+OTHERS = {  # what a folder holds that is no LeRobot data set -> what it is, what to do
+    "meta_data/info.json": "LeRobot v1 data set (v1.0 to v1.6): convert it with LeRobot's "
+    "convert_dataset_v1_to_v2.py (LeRobot 0.1 to 0.3, lerobot/common/datasets/v2), then load that",
+    "*.tfrecord*": "data set of TensorFlow records (RLDS): convert it to LeRobot first, as "
+    "openpi's examples/libero/convert_libero_data_to_lerobot.py does",
+    "*.hdf5": "folder of HDF5 files: convert them to LeRobot first, as openpi's "
+    "examples/aloha_real/convert_aloha_data_to_lerobot.py does",
+    "*.zarr": "zarr store: convert it to LeRobot first",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Recording:
-    """A whole data set but for its pixels. The episodes are in the order of their index."""
+    """A whole data set, or some episodes of it, but for its pixels. Episodes are in their order."""
 
     folder: Path
     version: str
@@ -76,230 +78,283 @@ class Recording:
     task_texts: list[str]
     state_names: list[str]
     action_names: list[str]
+    info: dict = field(default_factory=dict)  # what meta/info.json holds
+    no_cameras: dict[str, str] = field(default_factory=dict)  # declared, and why they are none
 
 
-@dataclass(frozen=True)
-class _Place:
-    """An episode as the metadata describe it, before its table is read."""
-
-    index: int
-    file: Path  # its parquet file
-    length: int
-    videos: dict[str, Span]
-
-
-def read(folder: Path, state_key: str | None = None, action_key: str | None = None) -> Recording:
+def read(
+    folder: Path,
+    state_key: str | list[str] | None = None,
+    action_key: str | list[str] | None = None,
+    episodes: list[int] | None = None,
+    without: list[int] | None = None,
+) -> Recording:
     """Read the metadata and tables of the data set in `folder`; decode no video and no image.
 
-    state_key, action_key: the features to take, by default the first present of STATE_KEYS and of
-        ACTION_KEYS.
+    state_key, action_key: the features to take, one after the other where there are several; by
+        default the first present of STATE_KEYS and of ACTION_KEYS.
+    episodes, without: numbers of the episodes to take (None: all), and of those to leave out. Files
+        of other episodes need not be there.
 
     Raises FileNotFoundError for a missing file. Raises ValueError for an unreadable or truncated
-    file, an unknown version, tables that contradict the metadata (episodes, lengths, shapes), and
-    NaN or infinite states or actions (with episode and frame).
+    file, an unknown version or episode, tables that contradict the metadata (episodes, lengths,
+    shapes), and NaN or infinite states or actions (with episode and frame).
     """
     folder = Path(folder).expanduser()
-    info_file = folder / "meta" / "info.json"
-    if not info_file.exists():
-        raise FileNotFoundError(f"{folder} is no LeRobot data set: it has no meta/info.json")
-    with _errors_name(info_file):
-        info = json.loads(info_file.read_text())
-        version, features, fps = info["codebase_version"], info["features"], float(info["fps"])
-        kinds = {key: feature["dtype"] for key, feature in features.items()}
-    if version not in VERSIONS:
-        raise ValueError(
-            f"{info_file}: version {version!r} is unknown; v2.0, v2.1 and v3.0 can be read "
-            "(LeRobot's scripts convert others)"
-        )
-    if not 0 < fps < np.inf:
-        raise ValueError(
-            f"{info_file}: fps is {fps}: write the rate there at which the frames were recorded"
-        )
-    state_key = _feature(features, state_key, STATE_KEYS, info_file)
-    action_key = _feature(features, action_key, ACTION_KEYS, info_file)
-    videos = [key for key, kind in kinds.items() if kind == "video"]
-    find = _places_v3 if version == "v3.0" else _places_v2
-    places = sorted(find(folder, info, info_file, videos), key=lambda place: place.index)
-    _check_places(places, info, folder)
-    task_texts = _tasks(folder, version)
+    info = _info(folder)
+    info_file, features = folder / "meta" / "info.json", info["features"]
+    keys = {
+        "state": declared.chosen(features, state_key, STATE_KEYS, info_file),
+        "action": declared.chosen(features, action_key, ACTION_KEYS, info_file),
+    }
+    cameras, no_cameras = declared.cameras(features)
+    videos = [key for key in cameras if declared.is_video(features[key])]
+    places = find(folder, info, videos)
+    if episodes is None and without is None and len(places) != info.get("total_episodes"):
+        _count(folder, info, places)
+    places = _picked(places, episodes, without, folder)
+    _present(places, folder)
+    never = [key for key in videos if not any(key in place.videos for place in places)]
+    no_cameras |= dict.fromkeys(never, "the list of episodes in meta/ names no video of it")
+    task_texts = _tasks(folder, places)
 
-    columns = [state_key, action_key, "episode_index", "frame_index", "task_index"]
-    parts, episodes, start, opened = [], [], 0, None
+    columns = [*keys["state"], *keys["action"]]
+    optional = {"episode_index", "frame_index", "task_index", *CLOCKS} - set(columns)
+    parts, found, start, opened = [], [], 0, None
     for place in places:
         if place.file != opened:  # the episodes come in the order of the files
-            opened, table = place.file, _table(place.file, columns)
-            episode_of = _integers(table, "episode_index", opened)
-        first, rows = _rows(table, episode_of, place)
-        task = _integers(rows, "task_index", opened)
-        unknown = set(task.tolist()) - set(task_texts)
-        if unknown:
-            raise ValueError(
-                f"{opened}: task_index {min(unknown)} in episode {place.index}, "
-                f"but {folder / 'meta'} lists only {sorted(task_texts)}"
-            )
-        vectors = [_vectors(rows, key, features, place) for key in (state_key, action_key)]
-        parts.append((*vectors, task))
+            opened, whole = place.file, table(place.file, columns, sorted(optional))
+            episode_of = _episode_of(whole, place, info)
+        first, rows = _rows(whole, episode_of, place)
+        vectors = [_vectors(rows, columns, features, place) for columns in keys.values()]
+        parts.append((*vectors, _task(rows, place, task_texts, folder)))
         span = Span(opened, first, place.length)
-        episodes.append(Episode(place.index, start, span, place.videos))
+        found.append(Episode(place.index, start, span, place.videos))
         start += place.length
 
     state, actions, task = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     numbers = sorted(task_texts)  # the files' numbers may have gaps
+    widths = {  # of every feature, as its table has it
+        key: matrix(rows[key], None, key).shape[1] for keys_ in keys.values() for key in keys_
+    }
+    names = {
+        what: declared.names_of(features, mine, [widths[key] for key in mine])
+        for what, mine in keys.items()
+    }
     return Recording(
         folder=folder,
-        version=version,
-        fps=fps,
-        cameras=[key for key, kind in kinds.items() if kind in ("video", "image")],
-        episodes=episodes,
+        version=info["codebase_version"],
+        fps=float(info["fps"]),
+        cameras=[key for key in cameras if key not in no_cameras],
+        episodes=found,
         state=state,
         actions=actions,
         task=np.searchsorted(numbers, task),
         task_texts=[task_texts[number] for number in numbers],
-        state_names=flat_names(features[state_key].get("names"), state.shape[1], state_key),
-        action_names=flat_names(features[action_key].get("names"), actions.shape[1], action_key),
+        state_names=names["state"],
+        action_names=names["action"],
+        info=info,
+        no_cameras=no_cameras,
     )
 
 
-def flat_names(names, width: int, key: str) -> list[str]:
-    """A feature's `names` as a list of `width` strings.
-
-    names: real files hold a list, nested lists, {"motors": [...]}, {"x": 0, "y": 1} or null.
-    Returns KEY[0], KEY[1], … where the names do not come out as one per dimension.
-    """
-
-    def flatten(node):
-        if isinstance(node, dict):
-            positions = list(node.values())
-            numbered = positions and all(isinstance(position, int) for position in positions)
-            return sorted(node, key=node.get) if numbered else flatten(positions)
-        if isinstance(node, list):
-            return [name for part in node for name in flatten(part)]
-        return [] if node is None else [str(node)]
-
-    flat = flatten(names)
-    return flat if len(flat) == width else [f"{key}[{i}]" for i in range(width)]
-
-
-def _places_v2(folder: Path, info: dict, info_file: Path, cameras: list[str]) -> Iterator[_Place]:
-    """A file per episode, so every span starts at 0.
-
-    Videos are indexed by frame. Their timestamps are those of the recording, drift against the
-    nominal rate, and are not used.
-    """
-    file = folder / "meta" / "episodes.jsonl"
-    for row in _json_lines(file):
-        with _errors_name(file):
-            index, length = int(row["episode_index"]), int(row["length"])
-        with _errors_name(info_file):
-            chunk = index // info.get("chunks_size", 1000)
-            words = {"episode_index": index, "episode_chunk": chunk}
-            videos = {}
-            for camera in cameras:
-                video = folder / info["video_path"].format(video_key=camera, **words)
-                videos[camera] = Span(video, 0, length)
-            table = folder / info["data_path"].format(**words)
-        yield _Place(index, table, length, videos)
-
-
-def _places_v3(folder: Path, info: dict, info_file: Path, cameras: list[str]) -> Iterator[_Place]:
-    """Many episodes in a file: the one that begins at `from_timestamp` (s) has first frame s * fps.
-
-    `frames` compares that with the times that the video itself tells.
-    """
-    files = sorted((folder / "meta" / "episodes").glob("**/*.parquet"))
-    if not files:
-        raise FileNotFoundError(
-            f"{folder}: no parquet file in meta/episodes, which a v3.0 data set must have"
+def _info(folder: Path) -> dict:
+    """What meta/info.json holds, its parts of the right kind."""
+    file = folder / "meta" / "info.json"
+    if not file.exists():
+        raise FileNotFoundError(f"{folder} is no LeRobot data set: it {_instead(folder)}")
+    info = json_file(file)
+    if not isinstance(info, dict):
+        raise ValueError(f"{file} holds no object {{…}}: fetch it again")
+    with errors_name(file):
+        version, features, fps = info["codebase_version"], info["features"], info["fps"]
+    if version not in VERSIONS:
+        older = ""
+        if str(version).startswith("v1"):
+            older = f"; this is a {OTHERS['meta_data/info.json']}"
+        raise ValueError(
+            f"{file}: version {version!r} is unknown; v2.0, v2.1 and v3.0 can be read"
+            f"{older or ' (LeRobot has scripts that convert others)'}"
         )
-    for file in files:
-        for row in _table(file, lambda name: not name.startswith("stats/")).to_pylist():
-            with _errors_name(file):
-                index, length = int(row["episode_index"]), int(row["length"])
-                words = {key: row[f"data/{key}"] for key in PLACE}
-                begins, words_of = {}, {}
-                for camera in cameras:
-                    begins[camera] = float(row[f"videos/{camera}/from_timestamp"])
-                    words_of[camera] = {key: row[f"videos/{camera}/{key}"] for key in PLACE}
-                first = {camera: round(begins[camera] * float(info["fps"])) for camera in cameras}
-            if any(frame < 0 for frame in first.values()):
-                raise ValueError(
-                    f"{file}: a from_timestamp of episode {index} is negative: {begins}"
-                )
-            with _errors_name(info_file):
-                videos = {}
-                for camera in cameras:
-                    name = info["video_path"].format(video_key=camera, **words_of[camera])
-                    videos[camera] = Span(folder / name, first[camera], length, begins[camera])
-                table = folder / info["data_path"].format(**words)
-            yield _Place(index, table, length, videos)
+    if not isinstance(features, dict) or not all(isinstance(f, dict) for f in features.values()):
+        raise ValueError(f"{file}: features is {str(features)[:60]}, not {{name: {{…}}, …}}")
+    if not isinstance(fps, int | float) or not 0 < fps < np.inf:
+        raise ValueError(
+            f"{file}: fps is {fps}: write the rate there at which the frames were recorded"
+        )
+    return info
 
 
-def _check_places(places: list[_Place], info: dict, folder: Path) -> None:
-    """Raise ValueError unless each episode is listed once, and as many as info.json counts."""
+def _instead(folder: Path) -> str:
+    """What a folder without meta/info.json holds, and what to do."""
+    for pattern, what in OTHERS.items():
+        if next(folder.glob(pattern), None) or next(folder.glob(f"*/{pattern}"), None):
+            return f"is a {what}"
+    inner = sorted(file.parents[1] for file in folder.glob("*/meta/info.json"))
+    if inner:
+        return f"has no meta/info.json, but {', '.join(str(one) for one in inner[:8])}: name that"
+    return "has no meta/info.json: name the folder that holds meta/, data/ and videos/"
+
+
+def _count(folder: Path, info: dict, places: list[Place]) -> None:
     total = info.get("total_episodes", len(places))
     if len(places) != total:
         raise ValueError(
-            f"{folder / 'meta' / 'info.json'} counts {total} episodes, "
-            f"the list of episodes has {len(places)}: incomplete?"
+            f"{folder / 'meta' / 'info.json'} counts {total} episodes, the list of episodes has "
+            f"{len(places)}: incomplete? Fetch it again, or name those to take with episodes="
         )
-    if not places:
-        raise ValueError(f"{folder}: the data set lists no episode")
-    for one, other in zip(places, places[1:], strict=False):
-        if one.index == other.index:
+
+
+def _picked(places: list[Place], episodes, without, folder: Path) -> list[Place]:
+    """The episodes to take."""
+    there = {place.index for place in places}
+    for what, wanted in (("episodes", episodes), ("without", without)):
+        absent = sorted(set(wanted or []) - there)
+        if absent:
             raise ValueError(
-                f"{folder}: the list of episodes in meta/ has episode {one.index} more than once: "
-                "keep one of the entries"
+                f"{folder} lists no episode {absent[0]}; it has {spans(sorted(there))}: "
+                f"correct {what}="
             )
+    taken = (there if episodes is None else set(episodes)) - set(without or [])
+    if not taken:
+        raise ValueError(f"{folder}: no episode is left; it has {spans(sorted(there))}")
+    return [place for place in places if place.index in taken]
 
 
-def _rows(table: pa.Table, episode_of: np.ndarray, place: _Place) -> tuple[int, pa.Table]:
+def _present(places: list[Place], folder: Path) -> None:
+    """Raise FileNotFoundError unless the tables of all episodes are there, or ValueError for files
+    that only stand for them.
+    """
+    files = {place.file for place in places}
+    absent = {file for file in files if not file.is_file()}
+    pointers = {file: what for file in files - absent if (what := stand_in(file))}
+    here = [place.index for place in places if place.file not in absent | pointers.keys()]
+    some = f"; or take what is here: episodes={spans(here)}" if here else ""
+    if absent:
+        raise FileNotFoundError(
+            f"{min(absent)} is missing ({len(absent)} of {len(files)} tables are): fetch the data "
+            f"set again, or restore the file{some}"
+        )
+    if pointers:
+        file = min(pointers)
+        raise ValueError(
+            f"{file} is {pointers[file]} ({len(pointers)} of {len(files)} tables are such){some}"
+        )
+
+
+def spans(numbers: list[int]) -> str:
+    """Ascending numbers in short: "0-4, 7, 9-10"."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in found)
+
+
+def _episode_of(whole: pa.Table, place: Place, info: dict) -> np.ndarray:
+    """Which episode each row of a file belongs to; in v2 the file's name tells it too."""
+    if "episode_index" in whole.column_names:
+        return integers(whole, "episode_index", place.file)
+    if info["codebase_version"] == "v3.0":
+        raise ValueError(f"{place.file} has no column 'episode_index': add it, or fetch it again")
+    return np.full(len(whole), place.index)
+
+
+def _rows(whole: pa.Table, episode_of: np.ndarray, place: Place) -> tuple[int, pa.Table]:
     """The episode's first row in its file, and its rows, which must be complete and in order."""
     mine, length = np.flatnonzero(episode_of == place.index), place.length
     if not 0 < length == len(mine) == mine[-1] - mine[0] + 1:
         found = f"{len(mine)}{' or others between them' if len(mine) == length else ''}"
         raise ValueError(
-            f"{place.file}: expected {length} rows of episode {place.index} "
-            f"as the metadata say, found {found}"
+            f"{place.file}: expected {length} rows of episode {place.index} as the metadata say, "
+            f"found {found}: fetch it again, or leave the episode out (without=)"
         )
-    rows = table.slice(mine[0], length)
-    if not np.array_equal(_integers(rows, "frame_index", place.file), np.arange(length)):
-        raise ValueError(
-            f"{place.file}: the frames of episode {place.index} are not numbered "
-            f"0 … {length - 1} in that order (frame_index)"
-        )
+    rows = whole.slice(mine[0], length)
+    _check_order(rows, place)
     return int(mine[0]), rows
 
 
-def _vectors(rows: pa.Table, key: str, features: dict, place: _Place) -> np.ndarray:
-    """The states or actions of an episode, (rows, width) float32, all of them finite."""
-    values = _matrix(rows[key], features[key].get("shape"), f"{place.file}: {key!r}")
-    if not np.isfinite(values).all():
-        frame, dim = np.argwhere(~np.isfinite(values))[0]
+def _check_order(rows: pa.Table, place: Place) -> None:
+    """Raise ValueError unless the rows are in the order of time."""
+    where = f"{place.file}: the frames of episode {place.index}"
+    if "frame_index" in rows.column_names:
+        if not np.array_equal(integers(rows, "frame_index", place.file), np.arange(len(rows))):
+            raise ValueError(
+                f"{where} are not numbered 0 … {len(rows) - 1} in that order (frame_index): sort "
+                "the rows, or leave the episode out (without=)"
+            )
+        return
+    clocks = [name for name in CLOCKS if name in rows.column_names]
+    if not clocks:
+        raise ValueError(f"{where} have no frame_index, index or timestamp: add a frame_index")
+    times = (matrix(rows[name], None, f"{place.file}: {name!r}", np.float64) for name in clocks)
+    ascends = [np.diff(one[:, 0]) > 0 for one in times]  # GR00T's files number no frame
+    if not any(one.all() for one in ascends):
         raise ValueError(
-            f"{place.file}: {key!r} is {values[frame, dim]} as float32 in episode {place.index}, "
-            f"frame {frame}, dimension {dim}: repair or remove that episode"
+            f"{where} have no frame_index, and their {clocks[0]} does not ascend after frame "
+            f"{ascends[0].argmin()}: sort the rows, or leave the episode out (without=)"
         )
-    return values
 
 
-def _tasks(folder: Path, version: str) -> dict[int, str]:
-    if version != "v3.0":
-        file = folder / "meta" / "tasks.jsonl"
-        with _errors_name(file):
-            texts = {row["task_index"]: row["task"] for row in _json_lines(file)}
-    else:
-        file = folder / "meta" / "tasks.parquet"
-        table = _table(file)
+def _vectors(rows: pa.Table, keys: list[str], features: dict, place: Place) -> np.ndarray:
+    """The states or actions of an episode, (rows, width) float32, all of them finite."""
+    found = []
+    for key in keys:
+        values = matrix(rows[key], features[key].get("shape"), f"{place.file}: {key!r}")
+        if not np.isfinite(values).all():
+            frame, dim = np.argwhere(~np.isfinite(values))[0]
+            raise ValueError(
+                f"{place.file}: {key!r} is {values[frame, dim]} as float32 in episode "
+                f"{place.index}, frame {frame}, dimension {dim}: repair or remove that episode "
+                "(without=)"
+            )
+        found.append(values)
+    return np.concatenate(found, axis=1)
+
+
+def _task(rows: pa.Table, place: Place, texts: dict[int, str], folder: Path) -> np.ndarray:
+    """The task of each row, int64[rows], a key of `texts`."""
+    if "task_index" not in rows.column_names:
+        mine = [number for number, text in texts.items() if text in place.tasks] or list(texts)
+        if len(mine) != 1:
+            raise ValueError(
+                f"{place.file} has no task_index, and {folder / 'meta'} tells {len(texts)} tasks "
+                f"and not which of them episode {place.index} shows: add the column"
+            )
+        return np.full(len(rows), mine[0])
+    task = integers(rows, "task_index", place.file)
+    unknown = set(task.tolist()) - set(texts)
+    if unknown:
+        raise ValueError(
+            f"{place.file}: task_index {min(unknown)} in episode {place.index}, but "
+            f"{folder / 'meta'} lists only {sorted(texts)}: add the task's text there"
+        )
+    return task
+
+
+def _tasks(folder: Path, places: list[Place]) -> dict[int, str]:
+    """{task_index: text}, from meta/tasks.jsonl or tasks.parquet, or else as the episodes tell."""
+    lines, file = folder / "meta" / "tasks.jsonl", folder / "meta" / "tasks.parquet"
+    if file.exists():
+        found = table(file)
         # the text is the index of a pandas table, and pandas may have called it anything
-        index = (table.schema.pandas_metadata or {}).get("index_columns", [])
-        usual = ("task", "__index_level_0__", *index)
-        text = next((name for name in usual if name in table.column_names), None)
-        if text is None or "task_index" not in table.column_names:
+        index = (found.schema.pandas_metadata or {}).get("index_columns", [])
+        usual = ("task", "__index_level_0__", *(i for i in index if isinstance(i, str)))
+        text = next((name for name in usual if name in found.column_names), None)
+        if text is None or "task_index" not in found.column_names:
             raise ValueError(
                 f"{file}: expected task_index and the text as 'task' or as the index, "
-                f"found {table.column_names}"
+                f"found {found.column_names}: rename the column, or fetch it again"
             )
-        texts = dict(zip(table["task_index"].to_pylist(), table[text].to_pylist(), strict=True))
+        texts = dict(zip(found["task_index"].to_pylist(), found[text].to_pylist(), strict=True))
+    elif lines.exists() or len({text for place in places for text in place.tasks}) != 1:
+        file = lines
+        with errors_name(file):
+            texts = {row["task_index"]: row["task"] for row in json_lines(file)}
+    else:  # one task, whatever its number
+        texts = {0: next(text for place in places for text in place.tasks)}
     for number, text in texts.items():
         if not isinstance(text, str):
             raise ValueError(
@@ -307,89 +362,3 @@ def _tasks(folder: Path, version: str) -> dict[int, str]:
                 "write the instruction there, or an empty text"
             )
     return texts
-
-
-def _table(file: Path, columns=None) -> pa.Table:
-    """Read a parquet file.
-
-    columns: a list of names, a function that picks names, or None for all.
-    """
-    with _errors_name(file), pq.ParquetFile(file) as parquet:
-        present = parquet.schema_arrow.names
-        if callable(columns):
-            columns = [name for name in present if columns(name)]
-        missing = [name for name in columns or [] if name not in present]
-        if missing:
-            raise KeyError(f"column {missing[0]!r} (it has {', '.join(present)})")
-        return parquet.read(columns)
-
-
-def _integers(table: pa.Table, name: str, file: Path) -> np.ndarray:
-    """(rows,) int64"""
-    if table[name].null_count:
-        raise ValueError(f"{file}: {name!r} has empty cells")
-    return _matrix(table[name], [1], f"{file}: {name!r}", np.int64)[:, 0]
-
-
-def _matrix(
-    column: pa.ChunkedArray, shape: list[int] | None, where: str, dtype=np.float32
-) -> np.ndarray:
-    """A column of numbers, or of lists of them nested to any depth, as (rows, values per row)."""
-    values, found, types = column.combine_chunks(), [], pa.types
-    if isinstance(values, pa.ExtensionArray):  # a tensor type: lists underneath
-        values = values.storage
-    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    while any(is_list(values.type) for is_list in lists):
-        lengths = pc.unique(pc.list_value_length(values)).to_pylist()
-        if len(lengths) != 1 or lengths[0] is None:
-            raise ValueError(
-                f"{where} has rows of different or missing lengths {sorted(lengths, key=str)}, "
-                f"info.json declares {shape}"
-            )
-        found.append(lengths[0])
-        values = values.flatten()
-    numbers = (types.is_floating, types.is_integer, types.is_boolean)
-    if not any(is_number(values.type) for is_number in numbers):
-        raise ValueError(f"{where} holds {values.type}, not numbers")
-    width = int(np.prod(found))
-    if shape is not None and width != int(np.prod(shape)):
-        raise ValueError(
-            f"{where} has shape {found or [1]} in the table, but info.json declares {list(shape)}"
-        )
-    with np.errstate(all="ignore"):  # too large for float32: infinite, and refused as such
-        return values.to_numpy(zero_copy_only=False).astype(dtype).reshape(len(column), width)
-
-
-def _feature(features: dict, wanted: str | None, usual: tuple[str, ...], file: Path) -> str:
-    for key in [wanted] if wanted else usual:
-        if key in features:
-            return key
-    kind = "state" if usual is STATE_KEYS else "action"
-    raise ValueError(
-        f"{file}: no feature {wanted or ' or '.join(usual)}; "
-        f"choose one with {kind}_key=: {', '.join(features)}"
-    )
-
-
-def _json_lines(file: Path) -> list[dict]:
-    with _errors_name(file):
-        return [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-
-
-@contextmanager
-def _errors_name(file: Path):
-    """Whatever goes wrong inside says which file it was and what to do."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{file} is missing: fetch the data set again, or restore the file"
-        ) from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{file}: not what a LeRobot data set holds there: {type(error).__name__} {error}"
-        ) from error
-    except (ValueError, OSError) as error:  # JSON's and pyarrow's errors are ValueErrors
-        raise ValueError(
-            f"{file} cannot be read, perhaps it is truncated: fetch it again ({error})"
-        ) from error

@@ -7,7 +7,6 @@ functions: they find what disturbs a training run, they prove nothing.
 Axes: F frames of the whole data set, D dims of a state or an action, S state dims.
 """
 
-import json
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,15 +79,23 @@ class Report:
         return "\n".join(lines + [f"{i}. {one}" for i, one in enumerate(self.problems, start=1)])
 
 
-def examine(source: str | Path | Recording, revision: str | None = None) -> Report:
+def examine(
+    source: str | Path | Recording,
+    revision: str | None = None,
+    state_key: str | list[str] | None = None,
+    action_key: str | list[str] | None = None,
+    episodes: list[int] | None = None,
+    without: list[int] | None = None,
+) -> Report:
     """Examine a data set: a name, a folder, a Hugging Face repo id, or a Recording.
 
-    revision: a branch, tag or commit of the repository.
+    revision: a branch, tag or commit of the repository. The others: as of `lerobot.read`.
     Raises as `sources.locate` and `lerobot.read` do.
     """
     recording = source
     if not isinstance(source, Recording):
-        recording = lerobot.read(sources.locate(source, [], revision))
+        folder = sources.locate(source, [], revision)
+        recording = lerobot.read(folder, state_key, action_key, episodes, without)
     lengths = np.array([episode.length for episode in recording.episodes])
     report = Report(_facts(recording, lengths), lengths)
     report.meanings = action_meanings(recording)
@@ -138,13 +145,13 @@ def action_meanings(recording: Recording) -> list[Meaning]:
 
 
 def _facts(recording: Recording, lengths: np.ndarray) -> dict[str, str]:
-    info = json.loads((recording.folder / "meta" / "info.json").read_text())
-    cameras = []
+    info, cameras = recording.info, []
     for key in recording.cameras:
         feature = info["features"][key]
         more = feature.get("info") or feature.get("video_info") or {}
         size = "x".join(str(side) for side in feature.get("shape", []))
         cameras.append(f"{key} ({size}, {more.get('video.codec', feature['dtype'])})")
+    cameras += [f"{key} (left out: {why})" for key, why in recording.no_cameras.items()]
     starts = [episode.start for episode in recording.episodes]
     counts = np.bincount(recording.task[starts], minlength=len(recording.task_texts))
     tasks = [f"{text!r} ({n})" for text, n in zip(recording.task_texts, counts, strict=True) if n]

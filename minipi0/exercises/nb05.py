@@ -1,72 +1,128 @@
-"""Checks of notebook 05's exercises: positions, blocks, what caching saves, the cached sampler,
-parameters without a gradient.
+"""Checks of notebook 05's exercises: a mask that leaks, a training step, what caching saves, the
+cached sampler, parameters without a gradient.
 """
 
 import torch
+from torch import nn
 
 from minipi0 import ExpertConfig, Observation, Pi0, Pi0Config, VisionConfig, flow
 from minipi0.exercises import exercise
-from minipi0.exercises.answers import numbers
+from minipi0.exercises.answers import Wrong, near, numbers
 from minipi0.pi0 import block_mask, time_embedding
 
-# 2 image tokens, 4 text tokens (2 padded), state, 3 actions
-VALID = [True] * 4 + [False] * 2 + [True] * 4
+
+class Probe(nn.Module):
+    """A stand-in for a Pi0 whose velocity is the same number w everywhere, so that the right loss
+    and the right gradient are known. It remembers what it was asked.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(0.7))
+        self.asked: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def velocity(self, observation, noisy_actions, tau):
+        self.asked.append((noisy_actions.detach(), torch.as_tensor(tau).detach()))
+        return self.w.expand_as(noisy_actions)
+
+    def loss(self, *args, **kwargs):
+        raise Wrong("write it with model.velocity: model.loss hides what this is about.")
 
 
 @exercise("05.1")
-def positions_with_padding(answer):
-    """The ten positions of VALID; those of padded tokens do not matter."""
-    names = "one position per token, padded ones included (any value)"
-    got = numbers(answer, names, count=10, whole=True)
-    real = [p for p, valid in zip(got, VALID, strict=True) if valid]
-    if real == [0, 1, 2, 3, 6, 7, 8, 9]:
-        return (
-            "your padding advances the count. Positions count real tokens only, so the state "
-            "follows the last real word."
-        )
-    if real == [1, 2, 3, 4, 5, 6, 7, 8]:
-        return "you count from 1: positions are cumsum(valid) - 1."
-    if real == [0, 1, 2, 3, 0, 1, 2, 3]:
-        return (
-            "the suffix does not start again at 0: it continues where the prefix ended, it is "
-            "one sequence."
-        )
-    if real != [0, 1, 2, 3, 4, 5, 6, 7]:
-        return "the real tokens, in order, are numbered 0, 1, 2, ...: cumsum(valid) - 1."
+def mask_without_a_leak(answer):
+    """mask(starts bool[T], valid bool[B, T]) -> bool[B, T, T], as `block_mask`. The rows of padded
+    queries are nobody's input and may be anything.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        starts = torch.rand(9, generator=generator) < 0.3
+        valid = torch.rand(2, 9, generator=generator) < 0.7
+        got, right = answer(starts, valid), block_mask(starts, valid)
+        if not isinstance(got, torch.Tensor) or got.shape != right.shape:
+            return f"expected a tensor of shape (B, T, T), here {tuple(right.shape)}"
+        got = got.bool()
+        block = starts.cumsum(0)
+        order = block[None, :] <= block[:, None]  # (queries, keys)
+        wrongs = [
+            (order & valid[:, :, None], "padded keys are still allowed: real queries see padding."),
+            (
+                order.T & valid[:, None, :] & valid[:, :, None],
+                "your rows see later blocks: rows are queries, columns are keys.",
+            ),
+            (
+                (block[None, :] < block[:, None]) & valid[:, None, :] & valid[:, :, None],
+                "a token sees its own block too: <=, not <.",
+            ),
+        ]
+        for wrong, message in wrongs:
+            if torch.equal(got[valid], wrong[valid]) and not torch.equal(got[valid], right[valid]):
+                return message
+        if not torch.equal(got[valid], right[valid]):
+            return "a query may attend to a key if the key is real and its block is not later."
 
 
 @exercise("05.2")
-def blocks_of_a_causal_chunk(answer):
-    """starts for 4 prefix tokens, the state, 5 actions: each action sees prefix, state, itself and
-    earlier actions only.
+def training_step(answer):
+    """train_step(model, optimizer, observation, actions) -> loss: noise, tau, loss, gradient,
+    step.
     """
-    try:
-        starts = torch.as_tensor(answer).bool().flatten()
-    except (TypeError, ValueError, RuntimeError):
-        return "give a list of ten 0s and 1s, 1 where a token begins a new block"
-    if len(starts) != 10:
-        return f"give ten entries: 4 prefix tokens, the state, 5 actions. Yours has {len(starts)}."
-    mask = block_mask(starts, torch.ones(1, 10, dtype=torch.bool))[0]
-    actions = mask[5:, 5:]
-    if torch.equal(actions, torch.ones_like(actions)):
-        return (
-            "that is pi0's own chunk: 1 for the first action, then 0s, means ONE block, in which "
-            "all actions see all others."
-        )
-    if not mask[:4, :4].all():
-        return (
-            "images and text see each other both ways: no block begins inside the prefix (the "
-            "first 0 or 1 does not matter)."
-        )
-    if mask[:4, 4:].any():
-        return "your prefix looks at the state or at actions: the state must begin a block."
-    if mask[4, 5:].any():
-        return "your state looks at an action: the first action must begin a block too."
-    if not torch.equal(actions, torch.ones(5, 5).tril().bool()):
-        return (
-            "some action still sees a later one: in a causal chunk every action begins a block "
-            "of its own."
-        )
+    model, actions = Probe(), torch.full((64, 4, 3), 5.0)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    noises = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for call in range(1, 3):
+            before = model.w.item()
+            loss = answer(model, optimizer, None, actions)
+            if len(model.asked) != call:
+                return f"one step asks model.velocity once, yours {len(model.asked)} times"
+            wrong = _asked(*model.asked[-1], actions) or _stepped(model, loss, before, actions)
+            if wrong:
+                return wrong
+            noises.append(_noise(*model.asked[-1], actions))
+    if torch.allclose(*noises, atol=1e-3):
+        return "both calls drew the same noise: draw new noise in every step."
+
+
+def _noise(noisy, tau, actions):
+    tau = tau.reshape(-1, 1, 1)
+    return (noisy - tau * actions) / (1 - tau)
+
+
+def _asked(noisy, tau, actions):
+    if noisy.shape != actions.shape:
+        return f"the network expects noisy actions of shape {tuple(actions.shape)}"
+    if tau.shape != actions.shape[:1]:
+        return "every item needs a tau of its own: flow.sample_tau(len(actions))."
+    if tau.unique().numel() == 1:
+        return "all items have the same tau: draw one per item."
+    if tau.min() < 0 or tau.max() >= 1:
+        return "tau lies between 0 and 1: flow.sample_tau draws it."
+    noise = _noise(noisy, tau, actions)
+    if abs(_noise(noisy, 1 - tau, actions).mean()) < 0.2 < abs(noise.mean()):
+        return "your tau = 0 is the action. Here it is the noise: tau A + (1 - tau) eps."
+    if abs(noise.mean()) > 0.2 or abs(noise.std() - 1) > 0.2:
+        return "the network must see tau A + (1 - tau) eps, with eps of mean 0 and size 1."
+
+
+def _stepped(model, loss, before, actions):
+    target = actions - _noise(*model.asked[-1], actions)
+    right, opposite = ((before - sign * target).pow(2).mean().item() for sign in (1, -1))
+    if not isinstance(loss, float | torch.Tensor) or torch.as_tensor(loss).numel() != 1:
+        return "return the loss, one number"
+    loss = torch.as_tensor(loss).detach()
+    if near(loss, opposite, 0.01 * opposite):
+        return "the target is A - eps: from the noise to the action."
+    if not near(loss, right, 0.01 * right):
+        return f"the loss should be the mean of (velocity - (A - eps))², {right:.2f} here"
+    if model.w.grad is None:
+        return "no gradient was computed: loss.backward() before optimizer.step()."
+    gradient = 2 * (before - target).mean().item()
+    if not near(model.w.grad, gradient, 0.01 * abs(gradient)):
+        return "gradients of two steps were added up: optimizer.zero_grad() before loss.backward()."
+    if not near(model.w.detach(), before - 0.1 * gradient, 1e-3 * abs(gradient)):
+        return "the weights did not move by one step: optimizer.step(), once, after the gradient."
 
 
 @exercise("05.3")

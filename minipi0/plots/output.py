@@ -10,6 +10,7 @@ from PIL import Image
 
 from minipi0.plots import style
 
+FEW = 8000  # colours: a photograph has more, a drawing fewer
 DPI = 144  # of the file; it is shown at the figure's own size, at most style.WIDEST
 
 
@@ -24,25 +25,37 @@ def show(alt: str) -> None:
         raise ValueError("a figure needs a text that says what it shows")
     if not plt.get_fignums():
         raise ValueError("there is no figure to show: draw one first")
-    figure, file = plt.gcf(), BytesIO()
-    # tight: no title or legend is cut
-    figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.05)
+    figure = plt.gcf()
+    kind, file = encoded(drawn(figure))
     plt.close(figure)
-    image = Image.open(file)
-    width, file = min(round(image.width * figure.dpi / DPI), style.WIDEST), packed(image)
-    source = f"data:image/png;base64,{b64encode(file).decode()}"
+    width = min(round(figure.get_figwidth() * figure.dpi), style.WIDEST)
+    source = f"data:image/{kind};base64,{b64encode(file).decode()}"
     picture = f'<img src="{source}" alt="{escape(alt)}" width="{width}" style="max-width: 100%">'
     display(HTML(picture, metadata={"alt": alt}))
 
 
-def packed(image: Image.Image) -> bytes:
-    """The picture as a small PNG: a drawing with 256 colours, a photograph as it is.
+def drawn(figure) -> Image.Image:
+    """The figure in the file's resolution, where nothing is drawn clear."""
+    figure.draw_without_rendering()  # only the second layout knows where the titles are
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=DPI)
+    return Image.open(file)
 
-    A photograph has many more colours than a drawing.
-    """
+
+def encoded(image: Image.Image) -> tuple[str, bytes]:
+    """The kind of a small file and its bytes: a drawing as PNG, photographs as WebP."""
+    if image.convert("RGBA").getcolors(FEW):
+        return "png", packed(image)
+    file = BytesIO()
+    image.save(file, "WEBP", quality=85, method=6)
+    return "webp", file.getvalue()
+
+
+def packed(image: Image.Image) -> bytes:
+    """The picture as a small PNG: a drawing with 256 colours, a photograph as it is."""
     clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
     image = image.convert("RGBA" if clear else "RGB")
-    if image.getcolors(8000):
+    if image.getcolors(FEW):
         how = Image.Quantize.FASTOCTREE if clear else Image.Quantize.MEDIANCUT
         image = image.quantize(256, how, dither=Image.Dither.NONE)
     file = BytesIO()

@@ -1,11 +1,11 @@
-"""Notebook 12's pictures: parameters, memory, mask and attention at full size, time, successors.
+"""Notebook 12's pictures: parameters, memory, the mask at full size, time, successors.
 
 `groups` is a list of (name, number of tokens, colour, real?), in the order of the sequence.
 """
 
 import numpy as np
 import torch
-from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.colors import to_rgb
 
 from minipi0.plots import style
 
@@ -69,7 +69,7 @@ def mask(allowed, positions, groups):
     Returns the figure.
     """
     ratios = {"width_ratios": [1, 1, 1.05]}
-    fig, (left, middle, right) = style.figure(1, 3, size=(4.3, 4.1), gridspec_kw=ratios)
+    fig, (left, middle, right) = style.figure(1, 3, size=(3.6, 3.7), gridspec_kw=ratios)
     allowed, positions = np.asarray(allowed), np.asarray(positions)
     edges = np.cumsum([0, *(count for _, count, _, _ in groups)])
     colours = np.array([to_rgb(colour) for _, _, colour, _ in groups])
@@ -114,50 +114,16 @@ def _positions(ax, positions, edges, groups):
     ax.legend(fontsize=8, loc="upper left")
 
 
-def attention_rows(panels: dict, groups):
-    """Attention of the suffix's tokens relative to an even spread; white is exactly zero.
-
-    panels: {title: float[S, T]}
-
-    Returns the figure.
-    """
-    fig, axes = style.figure(len(panels), 1, size=(10.5, 1.9), squeeze=False, sharex=True)
-    edges = np.cumsum([0, *(count for _, count, _, _ in groups)])
-    look = dict(aspect="auto", cmap="viridis", norm=LogNorm(0.25, 4), interpolation="nearest")
-    for ax, (title, weights) in zip(axes[:, 0], panels.items(), strict=True):
-        weights = np.asarray(weights)
-        ax.set_facecolor("white")
-        image = ax.imshow(np.where(weights > 0, weights, np.nan), **look)
-        for edge in edges[1:-1]:
-            ax.axvline(edge - 0.5, color="0.6", lw=0.7)
-        ax.set_yticks([0, len(weights) - 1], ["state", f"action {len(weights) - 1}"])
-        ax.set(title=title)
-    middles = ((edges[:-1] + edges[1:]) / 2).tolist()
-    for i in range(len(middles) - 2, -1, -1):  # from the right: labels of narrow groups move aside
-        middles[i] = min(middles[i], middles[i + 1] - 0.02 * edges[-1])
-    names = [name if count > 100 else f"{name} –" for name, count, *_ in groups]
-    axes[-1, 0].set_xticks(middles, names, fontsize=9)
-    for label, (_, count, *_) in zip(axes[-1, 0].get_xticklabels(), groups, strict=True):
-        label.set_rotation(0 if count > 100 else 90)
-    axes[-1, 0].tick_params(axis="x", length=0)
-    label = "times an even spread"
-    bar = fig.colorbar(image, ax=axes[:, 0], label=label, shrink=0.8, extend="both")
-    bar.minorticks_off()
-    bar.set_ticks([0.25, 0.5, 1, 2, 4], labels=["¼", "½", "1", "2", "4"])
-    return fig
-
-
-def time_split(shares: dict, by_steps: dict, by_horizon: dict):
-    """Where the time goes: shares of the whole, against Euler steps, and against the horizon.
+def time_split(shares: dict, by_steps: dict):
+    """Where the time goes: shares of the whole, and milliseconds against Euler steps.
 
     shares: {name: (images, prefix, passes)}
     by_steps: {steps: (images, prefix, passes)}, in seconds
-    by_horizon: {name: {H: one action pass}}, drawn relative to H = 50
 
     Returns the figure.
     """
-    ratios = {"width_ratios": [1.25, 1, 1]}
-    fig, (left, middle, right) = style.figure(1, 3, size=(4.3, 3.5), gridspec_kw=ratios)
+    ratios = {"width_ratios": [1.25, 1]}
+    fig, (left, right) = style.figure(1, 2, size=(4.7, 3.2), gridspec_kw=ratios)
     table = np.array(list(shares.values()))
     percent = 100 * table / table.sum(1, keepdims=True)  # (names, parts)
     start = np.zeros(len(shares))
@@ -173,18 +139,10 @@ def time_split(shares: dict, by_steps: dict, by_horizon: dict):
     left.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.2))
     steps = list(by_steps)
     parts = 1e3 * np.array(list(by_steps.values())).T  # (3, steps)
-    middle.stackplot(steps, parts, colors=PARTS.values(), labels=PARTS)
-    middle.plot(steps, parts.sum(0), "o", color=style.INK, ms=4)
-    middle.set(title="this machine, against steps", ylim=(0, None), xticks=steps)
-    middle.set(xlabel="Euler steps", ylabel="milliseconds")
-    looks = (("o-", style.INK), ("s-", style.GAUSSIAN))
-    for (name, passes), (line, colour) in zip(by_horizon.items(), looks, strict=True):
-        relative = [value / passes[50] for value in passes.values()]
-        right.plot(list(passes), relative, line, color=colour, ms=4, label=name)
-    right.plot([0, 100], [0, 2], color=style.INK, ls=":", label="in proportion to H")
-    right.set(title="one action pass, against horizon", ylim=(0, None))
-    right.set(xlabel="H", ylabel="times that of H = 50")
-    right.legend(fontsize=8)
+    right.stackplot(steps, parts, colors=PARTS.values(), labels=PARTS)
+    right.plot(steps, parts.sum(0), "o", color=style.INK, ms=4)
+    right.set(title="this machine, small model", ylim=(0, None), xticks=steps)
+    right.set(xlabel="Euler steps", ylabel="milliseconds")
     return fig
 
 
@@ -199,8 +157,8 @@ def chunks(previous, panels: dict, frozen: int, free_from: int):
     Returns the figure.
     """
     fig, axes = style.figure(1, len(panels), size=(4.6, 3.0), sharey=True)
-    step, colours = np.arange(len(previous)), (style.NOISE, style.FLOW)
-    old = dict(color=style.INK, lw=2, label="the previous chunk")
+    step, colours = np.arange(len(previous)), (style.ONE_STEP, style.FLOW)
+    old = dict(color=style.DATA, lw=3, label="the previous chunk")
     for ax, (title, new), colour in zip(axes, panels.items(), colours, strict=True):
         ax.axvspan(-0.5, frozen - 0.5, color=style.FAINT, lw=0, label="executed meanwhile")
         ax.plot(step, torch.as_tensor(new).T, color=colour, lw=0.8, alpha=0.6)

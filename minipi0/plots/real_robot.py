@@ -1,6 +1,7 @@
 """Notebook 10's pictures: what the robot did, what the models predict, scores, attention."""
 
 import numpy as np
+from matplotlib.colors import TwoSlopeNorm
 
 from minipi0.plots import style
 from minipi0.plots.shared import picture
@@ -41,19 +42,20 @@ def actions_over_time(episodes, names, fps: float):
 
 
 def losses(curves: dict):
-    """Training losses, smoothed over 25 steps.
+    """Training losses, smoothed over 25 steps, an axis each: they measure different things.
 
     curves: {name: list of losses}
 
     Returns the figure.
     """
-    fig, ax = style.figure(size=(6, 3.2))
-    for name, values in curves.items():
-        smooth = np.convolve(values, np.full(25, 1 / 25), mode="valid")
-        ax.plot(np.arange(len(smooth)) + 25, smooth, color=colour_of(name), label=name)
-    ax.set(xlabel="training step", ylabel="loss", ylim=(0, None))
-    ax.set_title("two losses that measure different things")
-    ax.legend()
+    fig, axes = style.figure(1, len(curves), size=(4.2, 2.8), squeeze=False)
+    for ax, (name, values) in zip(axes[0], curves.items(), strict=True):
+        width = min(25, len(values))
+        smooth = np.convolve(values, np.full(width, 1 / width), mode="valid")
+        ax.plot(np.arange(len(smooth)) + width, smooth, color=colour_of(name))
+        what = "velocity" if "flow" in name else "action"
+        ax.set(xlabel="training step", ylabel=f"squared error of the {what}", ylim=(0, None))
+        ax.set_title(name)
     return fig
 
 
@@ -102,11 +104,12 @@ def fans(panels, names, dims, fps: float):
 
 
 def histograms(predictions: dict, demonstrated, low: float, high: float, title: str):
-    """Where predicted values of one action lie, beside the demonstrated ones.
+    """Where predicted values of one action lie, beside the demonstrated ones, and the share of them
+    between `low` and `high`.
 
     predictions: {name: float[N] in [0, 1]}
     demonstrated: float[N] in [0, 1]
-    low, high: the bounds of the no-man's-land
+    low, high: the bounds of the values that nobody demonstrated
 
     Returns the figure.
     """
@@ -117,7 +120,9 @@ def histograms(predictions: dict, demonstrated, low: float, high: float, title: 
     for ax, (name, values) in zip(axes, panels.items(), strict=True):
         colour = style.DATA if name == "demonstrated" else colour_of(name)
         ax.axvspan(low, high, color=style.FAINT)
-        values = np.clip(values, bins[0], bins[-1])
+        values = np.clip(np.asarray(values), bins[0], bins[-1])
+        between = np.mean((values > low) & (values < high))
+        ax.text((low + high) / 2, 0.5, f"{between:.0%}", ha="center", va="center", fontsize=9)
         ax.hist(values, bins, weights=np.full(len(values), 1 / len(values)), color=colour)
         ax.set_title(name.replace(", ", "\n"), fontsize=9)
         ax.set(xticks=[0, 1], xticklabels=["open", "closed"], yscale="log", ylim=(1e-4, 1))
@@ -130,23 +135,23 @@ def attention_on_frames(images, maps, titles):
     """Camera frames above, the action tokens' attention to their patches below.
 
     images: float[N, 3, S, S] in [-1, 1]
-    maps: float[N, rows, columns], attention per patch
+    maps: float[N, rows, columns], 1 where attention is as if spread evenly
     titles: N strings
 
     Returns the figure.
     """
     fig, axes = style.figure(2, len(images), size=(1.9, 1.9), squeeze=False)
-    top = float(np.asarray(maps).max())
+    top = max(1.5, float(np.asarray(maps).max()))
     for column, image, attention, title in zip(axes.T, images, maps, titles, strict=True):
         frame = picture(image)
         column[0].imshow(frame)
         column[0].set_title(title, fontsize=9)
-        column[1].imshow(frame.mean(-1), cmap="gray", alpha=0.5)
-        look = dict(cmap="viridis", alpha=0.7, vmin=0, vmax=top)
+        column[1].imshow(frame.mean(-1), cmap="gray", vmin=0, vmax=1)
+        look = dict(cmap="PuOr_r", alpha=0.55, norm=TwoSlopeNorm(1, 0, top))
         shown = column[1].imshow(attention, extent=(0, len(frame), len(frame), 0), **look)
         for ax in column:
             ax.axis("off")
-    fig.colorbar(shown, ax=axes[1].tolist(), label="attention per patch", shrink=0.8)
+    fig.colorbar(shown, ax=axes[1].tolist(), label="times an even spread", shrink=0.8)
     return fig
 
 
@@ -168,19 +173,24 @@ def shares(groups: dict, title: str):
 
 
 def patch_maps(maps: dict):
-    """Attention per image patch without the image.
+    """Attention per image patch without the image, as multiples of an even spread.
 
-    maps: {title: float[rows, columns]}
+    maps: {title: float[rows, columns]}, 1 where attention is as if spread evenly
 
     Returns the figure.
     """
     fig, axes = style.figure(1, len(maps), size=(1.9, 1.9), squeeze=False)
-    top = max(float(np.asarray(attention).max()) for attention in maps.values())
-    for ax, (title, attention) in zip(axes[0], maps.items(), strict=True):
-        shown = ax.imshow(attention, cmap="viridis", vmin=0, vmax=top)
+    arrays = {title: np.asarray(attention) for title, attention in maps.items()}
+    most = max(1.5, *(array.max() for array in arrays.values()))
+    look = dict(cmap="PuOr_r", norm=TwoSlopeNorm(1, 0, most))
+    for ax, (title, array) in zip(axes[0], arrays.items(), strict=True):
+        shown = ax.imshow(array, **look)
+        for (y, x), value in np.ndenumerate(array):
+            dark = "black" if 0.4 < value < 1 + 0.6 * (most - 1) else "white"
+            ax.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=8, color=dark)
         ax.set_title(title, fontsize=9)
         ax.axis("off")
-    fig.colorbar(shown, ax=axes[0].tolist(), label="share of the attention", shrink=0.8)
+    fig.colorbar(shown, ax=axes[0].tolist(), label="times an even spread", shrink=0.8)
     return fig
 
 
@@ -200,20 +210,6 @@ def by_steps(scores: dict, rivals: dict):
     ax.set(ylabel="energy score", ylim=(0, None), title="how many steps are worth taking")
     ax.minorticks_off()
     ax.legend(fontsize=8, loc="lower left")
-    return fig
-
-
-def by_age(ages: dict, fps: float):
-    """The score of each action of a chunk against how far ahead it lies.
-
-    ages: {name: float[H]}. Returns the figure.
-    """
-    fig, ax = style.figure(size=(6, 3.4))
-    for name, age in ages.items():
-        ax.plot(np.arange(len(age)) / fps, age, "o-", ms=3, color=colour_of(name), label=name)
-    ax.set(xlabel="seconds ahead", ylabel="energy score of that action", ylim=(0, None))
-    ax.set_title("a chunk as it ages")
-    ax.legend(fontsize=8)
     return fig
 
 

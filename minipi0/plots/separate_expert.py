@@ -78,9 +78,9 @@ def _success(ax, found, colours) -> None:
             counts = np.array([share(result, group) for result in results])
             rate, low, high = success_interval(*map(int, counts.sum(0)))
             ax.bar(x, rate, width * 0.9, color=colours[name])
-            ax.plot([x, x], [low, high], color="black", lw=1)
-            ax.plot([x] * len(counts), counts[:, 0] / counts[:, 1], "k.", ms=3)
-    ax.axhline(1 / 3, color="black", lw=0.8, ls=":")
+            ax.plot([x, x], [low, high], color=style.INK, lw=1)
+            ax.plot([x] * len(counts), counts[:, 0] / counts[:, 1], ".", color=style.INK, ms=3)
+    ax.axhline(1 / 3, color=style.INK, lw=0.8, ls=":")
     ax.annotate(
         "any of the three things",
         (2.45, 1 / 3),
@@ -101,9 +101,9 @@ def _skill(ax, found, colours, before) -> None:
             x = j + (i - (len(found) - 1) / 2) * width
             values = [right(result, kind) for result in results]
             ax.bar(x, np.mean(values), width * 0.9, color=colours[name])
-            ax.plot([x] * len(values), values, "k.", ms=3)
+            ax.plot([x] * len(values), values, ".", color=style.INK, ms=3)
     for j, kind in enumerate(kinds):
-        ax.plot([j - 0.45, j + 0.45], [before[kind]] * 2, color="black", lw=1.2, ls="--")
+        ax.plot([j - 0.45, j + 0.45], [before[kind]] * 2, color=style.INK, lw=1.2, ls="--")
     ax.set(xticks=range(len(kinds)), xticklabels=kinds, ylim=(0, 1))
     ax.set(title="what is left of the VLM's own skill (dashed: before)", xlabel="kind of question")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -3,16 +3,11 @@
 `groups` is a list of (name, number of tokens, colour), in the order of the sequence.
 """
 
-import io
-
 import numpy as np
-import torch
 from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 from minipi0.plots import style
-from minipi0.plots.shared import picture
 
 
 def sequence(groups, notes):
@@ -83,7 +78,7 @@ def time_embedding(taus, embedding):
     left.axhline(half, color="black", lw=0.8)
     left.set_yticks([half / 2, 1.5 * half], ["sines", "cosines"], rotation=90, va="center")
     left.set_xlabel(r"$\tau$")
-    left.set_title("a column is one embedding (the top rows turn too fast to draw)")
+    left.set_title("each column is the embedding of one τ")
     fig.colorbar(image, ax=left, shrink=0.8)
     rows = {half // 2: style.GAUSSIAN, 3 * half // 4: style.ONE_STEP, half - 1: style.DATA}
     for i, colour in rows.items():
@@ -164,73 +159,6 @@ def chunk_errors(errors: dict, samples: dict):
     axes[1].set(title="one chunk, from the same noise", ylabel="action")
     axes[1].legend(loc="best", fontsize=8)
     return fig
-
-
-def on_image(image, maps, titles):
-    """The image, then attention per patch drawn over it.
-
-    image: float[3, S, S] in [-1, 1]
-    maps: float[R, C, n, n], 1 where attention is as if spread evenly; R at least 2
-    titles: R rows of C strings
-
-    Returns the figure.
-    """
-    rows, columns = len(maps), len(maps[0])
-    fig, axes = style.figure(rows, columns + 1, size=(1.75, 1.85), squeeze=False)
-    axes[0, 0].imshow(picture(image))
-    axes[0, 0].set_title("the image", fontsize=9)
-    limit = max(float(torch.as_tensor(maps).max()), 1.5)
-    key = {0.0: "0", 0.25: "0.5", 0.5: "1: evenly", 1.0: f"{limit:.1f} times"}
-    for y, (share, text) in enumerate(key.items()):
-        axes[1, 0].add_patch(Rectangle((0, y), 1, 0.8, fc=tint(np.array(share)), ec="0.7"))
-        axes[1, 0].text(1.2, y + 0.4, text, va="center", fontsize=8)
-    axes[1, 0].set(xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
-    for ax in axes.flat:
-        ax.axis("off")
-    for i in range(rows):
-        for j in range(columns):
-            axes[i, j + 1].imshow(overlay(image, maps[i][j], limit))
-            axes[i, j + 1].set_title(titles[i][j], fontsize=9)
-    return fig
-
-
-def tint(share: np.ndarray) -> np.ndarray:
-    """Colours for shares in [0, 1]: blue at 0, white at 1/2, orange at 1.
-
-    share: float[...]
-
-    Returns float[..., 3].
-    """
-    blue, white, orange = np.array([[0.25, 0.45, 0.85], [1.0, 1.0, 1.0], [1.0, 0.55, 0.0]])
-    below, above = np.clip(2 * share, 0, 1)[..., None], np.clip(2 * share - 1, 0, 1)[..., None]
-    return (1 - below) * blue + (below - above) * white + above * orange
-
-
-def overlay(image, weights, limit: float) -> np.ndarray:
-    """The image in grey, its patches tinted by weight: blue at 0, white at 1, orange at `limit`.
-
-    image: float[3, S, S] in [-1, 1]
-    weights: float[n, n], n a divisor of S
-
-    Returns float[S, S, 3] in [0, 1].
-    """
-    grey = picture(image).mean(-1, keepdims=True).clip(0, 1)
-    weights = np.asarray(weights, dtype=np.float32)
-    share = np.where(weights < 1, weights / 2, 0.5 + (weights - 1) / (2 * (limit - 1))).clip(0, 1)
-    patch = np.ones((len(grey) // len(share),) * 2)
-    return (0.4 + 0.6 * grey) * tint(np.kron(share, patch))
-
-
-def overlay_png(image, weights, limit: float) -> bytes:
-    """`overlay` as a PNG of 256 × 256 pixels for an ipywidgets.Image.
-
-    It takes a few milliseconds, where a matplotlib figure takes hundreds.
-    """
-    pixels = (overlay(image, weights, limit) * 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    large = Image.fromarray(pixels).resize((256, 256), Image.Resampling.NEAREST)
-    large.save(buffer, format="png")
-    return buffer.getvalue()
 
 
 def _edges(groups) -> list[int]:

@@ -10,6 +10,7 @@ or in several processes (`Team`), gives the numbers of the whole batch.
 import inspect
 import math
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -133,10 +134,10 @@ def fit(
 
     Returns the loss of every step. Raises FloatingPointError when a loss or its gradient is not
     finite, before the weights are touched: the message names the step and the batch's indices.
-    Raises ValueError for trained weights in half precision, for a folder with a run or a model,
-    for a data set with another tokenizer than the model's, and for a state of another recipe, model
-    or data set; FileNotFoundError when there is none to resume. Warns where the data differ from
-    those that the model was trained on.
+    Raises ValueError for trained weights in half precision, for a folder with a run or a model or
+    in which another process trains, for a data set with another tokenizer than the model's, and for
+    a state of another recipe, model or data set; FileNotFoundError when there is none to resume.
+    Warns where the data differ from those that the model was trained on.
     """
     if recipe is None:
         recipe = Recipe()
@@ -149,6 +150,8 @@ def fit(
     if resume and out is None:
         raise ValueError("resume=True needs out=, the folder of the run to go on with")
     out = None if out is None else Path(out).expanduser()
+    if resume and not (out / run.STATE).exists():
+        raise FileNotFoundError(f"nothing to resume: {out / run.STATE} does not exist")
     if out is not None and (out / run.STATE).exists() and not resume:
         raise ValueError(f"{out} holds a run: resume=True goes on, or choose another folder")
     if out is not None and (out / "model.safetensors").exists() and not resume:
@@ -185,73 +188,82 @@ def fit(
     notes["about"] = about
     losses: list[float] = []
     sample = {} if out is None else _sample(dataset, recipe)
-    if resume:
-        losses = run.load(out, trained, average.values, optimizer, notes, sample)
-        average.updates = len(losses)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)  # now, not after the first hours
-    model.train()
-    loss_of = team.share(compiled(model.loss, model) if compile else model.loss, model)
-    still = pictures.wrists(getattr(dataset, "cameras", []))
-    shown = dict(total=recipe.steps, initial=len(losses), unit="step")
-    bar = tqdm(range(len(losses), recipe.steps), **shown, disable=not (progress and team.first))
-    for step in bar:
-        indices = recipe.indices(step, len(dataset))
-        observation, actions, mask = dataset.batch(team.mine(indices))
-        if augment and observation.images.numel():
-            generator = _generator(recipe.seed, -1 - step)
-            draws = pictures.draw(len(indices), observation.images.shape[1], generator)
-            observation.images = pictures.apply(observation.images, team.mine(draws), still or None)
-        noise = _generator(recipe.seed, 2 * step + 1)
-        drawn = {"generator": noise}
-        if parts > 1:  # for the whole batch: every part takes its own
-            every = torch.randn(len(indices), *actions.shape[1:], generator=noise)
-            tau = flow.sample_tau(len(indices), noise)
-            drawn = {"noise": team.mine(every), "tau": team.mine(tau)}
-        try:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                batch = (observation, actions, mask)
-                loss = _backward(loss_of, batch, drawn, grad_accumulation, device, team)
-        except ValueError as error:
-            error.add_note(f"That was in step {step}, for the chunks {indices.tolist()}.")
-            raise
-        except RuntimeError as error:
-            if not team.lost(error):
-                raise
-            raise ConnectionError(
-                f"another process of this job ended in step {step}: see its own message. Start the "
-                "job again with resume=True (--resume): it goes on from the last saved step"
-            ) from error
-        norm = whole(nn.utils.clip_grad_norm_(trained.values(), recipe.clip))
-        for what, value in (("loss", loss), ("gradient's norm", norm.item())):
-            if not math.isfinite(value):
-                optimizer.zero_grad()
-                raise FloatingPointError(
-                    f"the {what} is {value} in step {step}, for the chunks {indices.tolist()}"
+    writes = out is not None and (team.first or team.sharded)
+    # now, not after the first hours: the folder is made, and nobody else's
+    with run.alone(out) if out is not None and team.first else nullcontext():
+        if resume:
+            losses = run.load(out, trained, average.values, optimizer, notes, sample)
+            average.updates = len(losses)
+            if len(losses) == recipe.steps and writes:  # killed between the state's and the model's
+                _save_model(model, out, average, team)
+        model.train()
+        loss_of = team.share(compiled(model.loss, model) if compile else model.loss, model)
+        still = pictures.wrists(getattr(dataset, "cameras", []))
+        shown = dict(total=recipe.steps, initial=len(losses), unit="step")
+        bar = tqdm(range(len(losses), recipe.steps), **shown, disable=not (progress and team.first))
+        for step in bar:
+            indices = recipe.indices(step, len(dataset))
+            observation, actions, mask = dataset.batch(team.mine(indices))
+            if augment and observation.images.numel():
+                generator = _generator(recipe.seed, -1 - step)
+                draws = pictures.draw(len(indices), observation.images.shape[1], generator)
+                observation.images = pictures.apply(
+                    observation.images, team.mine(draws), still or None
                 )
-        losses.append(loss)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(step)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.update()
-        if step % 10 == 9:
-            bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}")
-        last = step + 1 == recipe.steps
-        due = out is not None and ((step + 1) % save_every == 0 or last)
-        if due and (team.first or team.sharded):
-            state = (trained, average.values, optimizer, notes, losses, sample)
-            run.save(out, *state, write=team.first)
-            average.swap()
-            if not team.first:
-                plain_parameters(model)  # brings its share of what the first one saves
-            elif hasattr(model, "save_pretrained"):
-                model.save_pretrained(out)
-            average.swap()
+            noise = _generator(recipe.seed, 2 * step + 1)
+            drawn = {"generator": noise}
+            if parts > 1:  # for the whole batch: every part takes its own
+                every = torch.randn(len(indices), *actions.shape[1:], generator=noise)
+                tau = flow.sample_tau(len(indices), noise)
+                drawn = {"noise": team.mine(every), "tau": team.mine(tau)}
+            try:
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                    batch = (observation, actions, mask)
+                    loss = _backward(loss_of, batch, drawn, grad_accumulation, device, team)
+            except ValueError as error:
+                error.add_note(f"That was in step {step}, for the chunks {indices.tolist()}.")
+                raise
+            except RuntimeError as error:
+                if not team.lost(error):
+                    raise
+                raise ConnectionError(
+                    f"another process of this job ended in step {step}: see its own message. Start "
+                    "the job again with resume=True (--resume): it goes on from the last saved step"
+                ) from error
+            norm = whole(nn.utils.clip_grad_norm_(trained.values(), recipe.clip))
+            for what, value in (("loss", loss), ("gradient's norm", norm.item())):
+                if not math.isfinite(value):
+                    optimizer.zero_grad()
+                    raise FloatingPointError(
+                        f"the {what} is {value} in step {step}, for the chunks {indices.tolist()}"
+                    )
+            losses.append(loss)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(step)
+            optimizer.step()
+            optimizer.zero_grad()
+            average.update()
+            if step % 10 == 9:
+                bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}")
+            last = step + 1 == recipe.steps
+            if writes and ((step + 1) % save_every == 0 or last):
+                state = (trained, average.values, optimizer, notes, losses, sample)
+                run.save(out, *state, write=team.first)
+                _save_model(model, out, average, team)
     team.wait()
     average.swap()
     model.eval()
     return losses
+
+
+def _save_model(model: nn.Module, out: Path, average: tuning.Average, team: Team) -> None:
+    """Write the model with its averaged weights; the others bring their share of them."""
+    average.swap()
+    if not team.first:
+        plain_parameters(model)
+    elif hasattr(model, "save_pretrained"):
+        model.save_pretrained(out)
+    average.swap()
 
 
 def _backward(loss_of, batch, drawn: dict, parts: int, device, team: Team) -> float:

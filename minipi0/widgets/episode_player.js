@@ -146,5 +146,6 @@ export default {
 };
 
 // Many dims in one panel: colours around the circle, dark enough on white and light enough on black.
-const hue = (d, n) => (n <= 8 ? ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777", "#8C6D00"][d]
+const EIGHT = [COLOUR.data, COLOUR.regression, COLOUR.flow, COLOUR.gaussian, COLOUR.one_step, COLOUR.path, "#cf73ad", "#8C6D00"];
+const hue = (d, n) => (n <= 8 ? EIGHT[d]
   : `hsl(${Math.round(360 * d / n)} 65% 48%)`);

@@ -1,4 +1,4 @@
-"""Thirty chunks of actions on their way from scribbles of noise to arcs around a disc (01 to 04)."""
+"""Thirty chunks of actions on their path from scribbles of noise to arcs around a disc."""
 
 import math
 

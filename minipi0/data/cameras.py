@@ -1,0 +1,46 @@
+"""Which cameras of a data set to see: those that were named, or all that hold colours."""
+
+import warnings
+
+from minipi0.data import frames
+from minipi0.data.lerobot import Recording
+
+
+def choose(recording: Recording, named: list[str | None] | None) -> list[str | None]:
+    """The feature keys of the cameras to see, in order; None is an empty slot.
+
+    named: keys, or their last parts; None for all, and then depth maps are left out.
+    Raises ValueError for a camera that is not declared or holds no colours, and where no declared
+    camera is left: [] means that none is wanted.
+    Warns of cameras that are left out.
+    """
+    if named is not None:
+        chosen = [None if name is None else _key(name, recording) for name in named]
+        for key in filter(None, chosen):
+            if why := recording.no_cameras.get(key) or frames.depth(recording, key):
+                raise ValueError(f"{recording.folder}: camera {key!r} cannot be seen: {why}")
+        return chosen
+    left_out = dict(recording.no_cameras)
+    left_out |= {key: why for key in recording.cameras if (why := frames.depth(recording, key))}
+    chosen = [key for key in recording.cameras if key not in left_out]
+    told = "; ".join(f"{key}: {why}" for key, why in left_out.items())
+    if left_out and not chosen:
+        raise ValueError(
+            f"{recording.folder}: none of its cameras can be seen ({told}); without pictures it "
+            "loads with cameras=[]"
+        )
+    if left_out:
+        warnings.warn(f"{recording.folder}: cameras that are left out: {told}", stacklevel=4)
+    return chosen
+
+
+def _key(name: str, recording: Recording) -> str:
+    """The feature key of a camera, given in full or by its last part."""
+    every = [*recording.cameras, *recording.no_cameras]
+    matches = [key for key in every if name == key]
+    matches = matches or [key for key in every if name == key.replace("/", ".").rsplit(".", 1)[-1]]
+    if len(matches) != 1:
+        problem = "is unknown" if not matches else f"could be any of {matches}"
+        known = ", ".join(every) or "none"
+        raise ValueError(f"camera {name!r} {problem}; {recording.folder} has {known}: cameras=")
+    return matches[0]

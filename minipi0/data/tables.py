@@ -1,0 +1,130 @@
+"""Files of a data set as numbers. Whatever is wrong with one is said with its name and a remedy.
+
+JSON, lists of JSON lines, and parquet columns of numbers, however they are nested.
+"""
+
+import json
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+STAND_INS = {  # how a file begins that only stands for another -> what it is, what to do
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull` there",
+    b"/annex/objects/": "a git-annex pointer, not the file itself: run `git annex get` there",
+    b"<!doctype html": "a web page, not the file itself: download the raw file",
+    b"<html": "a web page, not the file itself: download the raw file",
+}
+
+
+def stand_in(file: Path) -> str:
+    """What a file is that only stands for another, and what to do; "" for any other file."""
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(64).lstrip().lower()
+    except OSError:
+        return ""
+    return next((what for begin, what in STAND_INS.items() if start.startswith(begin)), "")
+
+
+@contextmanager
+def errors_name(file: Path):
+    """Whatever goes wrong inside says which file it was and what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{file} is missing: fetch the data set again, or restore the file"
+        ) from None
+    except KeyError as error:
+        raise ValueError(
+            f"{file} has no {error.args[0]!r}, which a LeRobot data set has there: "
+            "add it, or fetch the file again"
+        ) from error
+    except (TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"{file} does not hold what a LeRobot data set has there ({error}): "
+            "compare it with a data set that loads, or fetch the file again"
+        ) from error
+    except (ValueError, OSError) as error:  # JSON's and pyarrow's errors are ValueErrors
+        if what := stand_in(file):
+            raise ValueError(f"{file} is {what}") from error
+        raise ValueError(
+            f"{file} cannot be read, perhaps it is truncated: fetch it again ({error})"
+        ) from error
+
+
+def json_file(file: Path):
+    """What a JSON file holds."""
+    with errors_name(file):
+        return json.loads(file.read_text(encoding="utf-8"))
+
+
+def json_lines(file: Path) -> list[dict]:
+    """What each line of a .jsonl file holds."""
+    with errors_name(file):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
+
+
+def table(file: Path, columns=None, optional: Iterable[str] = ()) -> pa.Table:
+    """Read a parquet file.
+
+    columns: a list of names, a function that picks names, or None for all.
+    optional: columns to read where the file has them.
+    """
+    with errors_name(file), pq.ParquetFile(file) as parquet:
+        present = parquet.schema_arrow.names
+        if callable(columns):
+            columns = [name for name in present if columns(name)]
+        missing = [name for name in columns or [] if name not in present]
+        if missing:
+            raise ValueError(f"no column {missing[0]!r}; it has {', '.join(present)}")
+        if columns is not None:
+            columns = [*columns, *(name for name in optional if name in present)]
+        return parquet.read(columns)
+
+
+def integers(rows: pa.Table, name: str, file: Path) -> np.ndarray:
+    """A column of whole numbers, (rows,) int64."""
+    if rows[name].null_count:
+        raise ValueError(f"{file}: {name!r} has empty cells: write the numbers there")
+    return matrix(rows[name], [1], f"{file}: {name!r}", np.int64)[:, 0]
+
+
+def matrix(
+    column: pa.ChunkedArray, shape: list[int] | None, where: str, dtype=np.float32
+) -> np.ndarray:
+    """A column of numbers, or of lists of them nested to any depth, as (rows, values per row).
+
+    shape: as info.json declares it; None: any. where: the file and the column, for messages.
+    Raises ValueError for rows of different lengths, another shape, and what is no number.
+    """
+    values, found, types = column.combine_chunks(), [], pa.types
+    if isinstance(values, pa.ExtensionArray):  # a tensor type: lists underneath
+        values = values.storage
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    while any(is_list(values.type) for is_list in lists):
+        lengths = pc.unique(pc.list_value_length(values)).to_pylist()
+        if len(lengths) != 1 or lengths[0] is None:
+            raise ValueError(
+                f"{where} has rows of different or missing lengths {sorted(lengths, key=str)}, "
+                f"info.json declares {shape}: repair those rows, or leave the episode out"
+            )
+        found.append(lengths[0])
+        values = values.flatten()
+    numbers = (types.is_floating, types.is_integer, types.is_boolean)
+    if not any(is_number(values.type) for is_number in numbers):
+        raise ValueError(f"{where} holds {values.type}, not numbers: choose another feature")
+    width = int(np.prod(found))
+    if shape is not None and width != int(np.prod(shape)):
+        raise ValueError(
+            f"{where} has shape {found or [1]} in the table, but info.json declares {list(shape)}: "
+            "correct the shape there"
+        )
+    with np.errstate(all="ignore"):  # too large for float32: infinite, and refused as such
+        return values.to_numpy(zero_copy_only=False).astype(dtype).reshape(len(column), width)
