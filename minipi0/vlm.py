@@ -54,8 +54,7 @@ def logits(model: Pi0, observation: Observation, answer: Tensor) -> Tensor:
     mask, positions = block_mask(starts, valid), valid.cumsum(1) - 1
     tokens = torch.cat([prefix, read], dim=1)
     out, _ = model.experts.prefix(tokens, mask, positions, output=True)
-    last = observation.image_mask.shape[1] * model.config.vision.tokens
-    last = last + observation.token_mask.sum(1) - 1  # the question's last token tells the first
+    last = p - 1 - valid[:, :p].flip(1).int().argmax(1)  # the question's last token tells the first
     first = out[torch.arange(len(out), device=out.device), last][:, None]
     return torch.cat([first, out[:, p:]], dim=1) @ model.embedding.weight.T
 

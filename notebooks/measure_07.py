@@ -51,7 +51,7 @@ RARE, RARE_COUNT = 0, 4  # the name TRAINED[RARE] has so many demonstrations, th
 SAYINGS = {  # what is said instead of "find the red ball"
     "as demonstrated": "find the {0}",
     "another thing's name": "find the {1}",
-    "nothing": "",
+    "a full stop": ".",
     "touch the …": "touch the {0}",
     "the name alone": "{0}",
 }
