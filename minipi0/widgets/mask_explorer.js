@@ -79,7 +79,7 @@ export default {
         ctx.strokeRect(left + token * cell, left, cell, size - left - 1);
       }
       // ---- numbers
-      const count = (flags) => (flags.some(Boolean) ? `${flags.filter(Boolean).length} tokens` : "nobody");
+      const count = (flags) => { const n = flags.filter(Boolean).length; return n === 1 ? "1 token" : `${n} tokens`; };
       const [prefix, step] = [model.get("prefix_tflop"), model.get("step_tflop")];
       const tera = (value) => `${number(value, 2)} TFLOP`;
       fill([token < 0 ? "–" : row[token].name, token < 0 ? "–" : count(mask[token]), token < 0 ? "–" : count(mask.map((line) => line[token])),
