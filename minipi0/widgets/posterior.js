@@ -9,7 +9,7 @@ export default {
       ["the point x", COLOUR.noise], ["demonstrations", COLOUR.data], ["the most probable one", ""], ["that still count, 1 / Σ w^2", ""],
       ["mean velocity v(x, τ)", COLOUR.flow], ["its length", ""],
     ]);
-    element(view.side, "p", { class: "m0-note" }, "Move the mouse over the plane; a click (or a tap) pins x, arrow keys move it. The darker a "
+    element(view.side, "p", { class: "m0-note" }, "Move the mouse over the plane; a click (or a tap) pins x, arrow keys move it. The fuller a "
       + "demonstration, the more probable that its pair of noise and action passes x at τ. Thin arrows: the velocity of each such pair. "
       + "Bold: their weighted mean, which is what a perfect network answers. Arrows have half their length.");
     addHandle(view, { trait: "point", name: "the point x", colour: COLOUR.noise });
