@@ -78,7 +78,13 @@ class Site:
         texts = {path.stem: cell_texts(path) for path in self.notebooks}
         front = (HERE / "page/front.html").read_text("utf-8")
         parts = [front.replace("SCRIBBLES", (HERE / "scribbles.svg").read_text("utf-8"))]
-        parts.append('<h2 id="questions">What readers ask, and where it is measured</h2><ol>')
+        parts.append("<h2>The notebooks</h2><ul>")
+        for entry in self.menu:
+            first = next(iter(texts[entry["name"].removesuffix(".html")].values()))
+            asked = re.search(r"\*\*The question:\*\* (.+)", first)
+            said = f" <span class='note'>{escape(asked[1])}</span>" if asked else ""
+            parts.append(f'<li><a href="{entry["name"]}">{escape(entry["title"])}</a>{said}</li>')
+        parts.append('</ul><h2 id="questions">What readers ask, and where it is measured</h2><ol>')
         for question in QUESTIONS:
             name = next(name for name in texts if name.startswith(question.notebook))
             found = question.found(texts[name])
