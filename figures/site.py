@@ -82,7 +82,8 @@ class Site:
         for entry in self.menu:
             first = next(iter(texts[entry["name"].removesuffix(".html")].values()))
             asked = re.search(r"\*\*The question:\*\* (.+)", first)
-            said = f" <span class='note'>{escape(asked[1])}</span>" if asked else ""
+            said = re.sub(r"[*`]", "", asked[1]) if asked else ""
+            said = f" <span class='note'>{escape(said[:1].upper() + said[1:])}</span>"
             parts.append(f'<li><a href="{entry["name"]}">{escape(entry["title"])}</a>{said}</li>')
         parts.append('</ul><h2 id="questions">What readers ask, and where it is measured</h2><ol>')
         for question in QUESTIONS:
