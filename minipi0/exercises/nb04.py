@@ -20,8 +20,8 @@ def which_bug_made_which_cloud(answer):
         "A tenth of the distance left is covered each time.",
         "b": "sampler b starts in one quarter of the plane only. From there, few clusters "
         "can be reached.",
-        "c": "sampler c never moves x on: it asks ten times at the noise itself, and keeps only "
-        "the last answer's step.",
+        "c": "sampler c adds new noise at every step, also at the last ones, when nothing "
+        "can be repaired any more.",
         "d": "sampler d leaves out the last step: the particles stop at tau = 0.9, just before "
         "the clusters.",
     }
@@ -158,7 +158,7 @@ def pairs_that_keep_their_observation(answer):
     for name, mine, before in (("actions", a, actions), ("noise", e, noise)):
         if not isinstance(mine, torch.Tensor) or mine.shape != before.shape:
             return f"{name} must keep the shape {tuple(before.shape)}"
-        if not _same(mine.sort(0).values, before.sort(0).values):
+        if not _same(mine.sort(0).values, before.double().sort(0).values):
             return f"{name} are lost or doubled: reorder them, each used once."
     best = (actions[toys.optimal_pairs(actions, noise)] - noise).square().sum()
     mine = (a - e).square().sum()
@@ -167,7 +167,9 @@ def pairs_that_keep_their_observation(answer):
             f"the pairs' squared distances add up to {mine:.0f}, the shortest pairing has "
             f"{best:.0f}. columns[i] belongs to row i: which of the two are your rows?"
         )
-    if not isinstance(o, torch.Tensor) or not _same(o.reshape(-1, 1), a.sum(1, keepdim=True)):
+    if not isinstance(o, torch.Tensor) or not _same(
+        o.reshape(-1, 1), a.double().sum(1, keepdim=True)
+    ):
         return (
             "the pairs are the shortest, but an action no longer has its own observation. "
             "Reorder both, or reorder the noise instead."

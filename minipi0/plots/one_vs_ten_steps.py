@@ -2,6 +2,7 @@
 
 import torch
 
+from minipi0 import flow
 from minipi0.plots import style
 
 SOLVERS = ((style.ONE_STEP, "o"), (style.FLOW, "s"), (style.PATH, "^"), (style.DATA, "D"))
@@ -56,6 +57,38 @@ def bent_where(panels: dict, target):
         style.discs(ax, target, facecolor="none", alpha=1, edgecolor="white", lw=1.2)
         style.square(ax, style.CLOSE, title=title)
     fig.colorbar(cells, ax=axes[0, -1], shrink=0.85, extend="max", label=r"$|d^2x/d\tau^2|$")
+    return fig
+
+
+def tangents(mixture, start, steps, window):
+    """One particle: its true curve, its Euler steps, and where each step's tangent aims at tau = 1.
+
+    mixture: a toys.GaussianMixture
+    start: two numbers, the noise
+    steps: numbers of Euler steps, a panel each
+    window: ((left, right), (bottom, top)), the part of the plane to show
+
+    Returns the figure.
+    """
+    noise = torch.tensor([start], dtype=torch.float64)
+    true = flow.euler(mixture.velocity, noise, 1000, path=True)[:, 0]
+    fig, axes = style.figure(1, len(steps), size=(2.75, 3.6), squeeze=False, sharey=True)
+    for ax, n in zip(axes[0], steps, strict=True):
+        path = flow.euler(mixture.velocity, noise, n, path=True)[:, 0]
+        style.discs(ax, mixture)
+        ax.plot(*true.T, color=style.FLOW, lw=3, alpha=0.8, label="true curve")
+        for i, here in enumerate(path[:-1]):
+            aim = here + (n - i) * (path[i + 1] - here)
+            ax.plot(*torch.stack([here, aim]).T, ":", color=style.REGRESSION, lw=0.9)
+            ax.plot(*aim, "x", color=style.REGRESSION, ms=5)
+        ax.plot([], [], "x:", color=style.REGRESSION, label="what a step aims at")
+        ax.plot(*path.T, "o-", color=style.ONE_STEP, lw=1.5, ms=4, label="Euler steps")
+        ax.plot(*noise[0], "o", color=style.NOISE, ms=8, label=r"noise $\epsilon$")
+        ax.set(xlim=window[0], ylim=window[1], aspect="equal")
+        missed = (path[-1] - true[-1]).norm()
+        ax.set_title(f"{n} step{'s' * (n > 1)}: misses by {missed:.2f}")
+    handles = axes[0, 0].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside lower center", ncols=4)
     return fig
 
 

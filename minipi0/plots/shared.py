@@ -19,7 +19,7 @@ def scribbles(path, taus, obstacle, count: int = 30):
     fig, axes = style.figure(1, len(taus), size=(2.2, 2.3), squeeze=False, sharey=True)
     names = {0: ": noise", 1: ": actions"}
     for ax, tau in zip(axes[0], taus, strict=True):
-        _disc(ax, obstacle)
+        disc(ax, obstacle)
         for way_points in path[round(tau * (len(path) - 1))][:count]:
             colour = style.FLOW if tau == 1 else style.NOISE
             ax.plot(*way_points.T, color=colour, lw=0.8, alpha=0.6)
@@ -40,7 +40,7 @@ def driven(panels: dict, obstacle, count: int = 60):
     fig, axes = style.figure(1, len(panels), size=(3.9, 2.9), squeeze=False, sharey=True)
     for ax, (title, some) in zip(axes[0], panels.items(), strict=True):
         hits = obstacle.collides(some)
-        _disc(ax, obstacle)
+        disc(ax, obstacle)
         for path, hit in zip(some[:count], hits, strict=False):
             ax.plot(*path.T, color=style.REGRESSION if hit else style.FLOW, lw=0.8, alpha=0.5)
         ax.set(xlim=(-2.3, 2.3), ylim=(-1.6, 1.6), aspect="equal", xlabel="x")
@@ -64,7 +64,8 @@ def clouds(panels: dict, target, colours=None):
         style.discs(ax, target)
         ax.plot(*points.T, ".", color=colour, ms=2, alpha=0.5)
         if points.std(0).max() < target.std:  # all on one spot, easily overlooked
-            text, arrow = f"all {len(points):,}\nare here", {"arrowstyle": "->"}
+            text = f"all {len(points):,}\nare here"
+            arrow = {"arrowstyle": "->", "color": style.INK}
             offset = dict(xytext=(0, 22), textcoords="offset points", ha="center")
             ax.annotate(text, points.mean(0).tolist(), arrowprops=arrow, **offset)
         style.square(ax, style.CLOSE, title=title)
@@ -92,8 +93,8 @@ def picture(image) -> np.ndarray:
     return np.asarray(image).transpose(1, 2, 0) / 2 + 0.5
 
 
-def _disc(ax, obstacle):
-    """The disc, the start and the goal."""
+def disc(ax, obstacle):
+    """Draw the disc, the start and the goal of a toys.Obstacle on an axes."""
     ax.add_patch(Circle((0, 0), obstacle.radius, **style.OBSTACLE))
     ax.plot(*obstacle.start, ">", color=style.INK, ms=7, zorder=4)
     ax.plot(*obstacle.goal, "*", color=style.INK, ms=11, zorder=4)

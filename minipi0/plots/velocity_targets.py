@@ -80,7 +80,7 @@ def loss_by_tau(fine, irreducible, total: float, taus, trained, low, high):
 
     Returns the figure.
     """
-    fig, ax = style.figure(size=(5.6, 3.9))
+    fig, ax = style.figure(size=(7.2, 4.2))
     ax.axhline(total, color=style.NOISE, ls="--", label="variance of the targets, A − ε")
     area = dict(color=style.FLOW, alpha=0.15, lw=0)
     ax.fill_between(fine, irreducible, total, label="explained by the field", **area)

@@ -3,8 +3,32 @@
 import torch
 
 from minipi0.plots import style
+from minipi0.plots.shared import disc
 
 COLOURS = (style.REGRESSION, style.GAUSSIAN, style.FLOW, style.PATH)
+
+
+def one_go(noise, output, obstacle):
+    """What a regression gets, scribbles of noise, and what it answers, a chunk each.
+
+    noise, output: float[B, T, 2]; 60 of them are drawn
+    obstacle: a toys.Obstacle
+
+    Returns the figure.
+    """
+    fig, (left, right) = style.figure(1, 2, size=(3.9, 3.2))
+    for ax, chunks, colour in ((left, noise, style.NOISE), (right, output, style.REGRESSION)):
+        disc(ax, obstacle)
+        for chunk in chunks[:60]:
+            ax.plot(*chunk.T, color=colour, lw=0.7, alpha=0.5)
+        style.square(ax, 2.6, **style.TICKS)
+    left.set_title("in: 60 scribbles of noise")
+    hits = obstacle.collides(output).float().mean()
+    right.set_title(f"out: 60 paths, {hits:.0%} hit the disc")
+    arrow = {"arrowstyle": "->", "color": style.INK}
+    look = dict(xytext=(0, 60), textcoords="offset points", ha="center")
+    right.annotate("all 60 are here", (0, 0.1), arrowprops=arrow, **look)
+    return fig
 
 
 def runs(panels: dict):
