@@ -57,9 +57,9 @@ INSIDE = {  # the order of a room's files: each may import those before it
     "plots": "style output shared flow_field straight_lines velocity_targets why_tau "
     "one_vs_ten_steps two_experts separate_expert standing_on_a_vlm real_robot_data real_robot "
     "how_many_trials real_pi0 meet_the_robot your_robot octo_and_rivals",
-    "widgets": "targets base guess scribble straight_line flow_field euler_steps fallback "
-    "episode_player "
-    "trial_planner recordings robot_player robot_fallback teleoperator",
+    "widgets": "targets base guess scribble posterior mask_explorer straight_line flow_field "
+    "euler_steps fallback episode_player trial_planner recordings robot_player robot_fallback "
+    "teleoperator",
 }
 
 

@@ -152,35 +152,21 @@ def test_static_twins():
 
 def test_a_target_added_to_the_table_is_known_everywhere(monkeypatch):
     cross = toys.GaussianMixture([[1, 0], [-1, 0], [0, 1], [0, -1]], 0.1)
-    row = targets.Target(cross, "a cross", disc=0.3)
+    row = targets.Target(cross, "a cross")
     monkeypatch.setitem(targets.TARGETS, "cross", row)
     drawn = []
     monkeypatch.setattr(fallback, "_show", drawn.append)
     for w in (FlowField("cross"), EulerSteps("cross")):  # the trait, and what the browser gets
         assert w.mixture is cross and w.targets["cross"]["label"] == "a cross"
-        assert w.targets["cross"]["disc"] == 0.3 and len(w.targets["cross"]["means"]) == 4
+        assert len(w.targets["cross"]["means"]) == 4
     assert "dots" in FlowField().targets and "dots" not in EulerSteps().targets
     for make in (fallback.flow_field_fallback, fallback.euler_steps_fallback):
         menu = make().widget.children[0]
         assert ("a cross", "cross") in menu.options
         menu.value = "cross"  # draws the static twin
     field, steps = drawn[1].axes[0].patches, drawn[-1].axes[0].patches
-    assert [patch.get_radius() for patch in field] == [0.3] + [0.2] * 4
+    assert [patch.get_radius() for patch in field] == [0.2] * 4
     assert [patch.get_radius() for patch in steps] == [0.2] * 4
-    plt.close("all")
-
-
-def test_the_obstacle_is_drawn_as_a_disc_by_twin_and_fallback(monkeypatch):
-    drawn = []
-    monkeypatch.setattr(fallback, "_show", drawn.append)
-    draw = fallback.flow_field_fallback()
-    for target in ("obstacle", "ring"):
-        draw(target=target, field="exact", tau=0.5, euler_steps=2)
-    shown = [
-        [patch.get_radius() for patch in fig.axes[0].patches if patch.center == (0, 0)]
-        for fig in drawn
-    ]
-    assert shown[-2:] == [[toys.obstacle.radius], []]
     plt.close("all")
 
 

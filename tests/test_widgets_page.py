@@ -16,7 +16,7 @@ from minipi0.widgets import EulerSteps, FlowField, StraightLine, targets
 
 @needs_chromium
 def test_the_browser_offers_what_the_table_has(monkeypatch):
-    row = targets.Target(toys.GaussianMixture([[1, 0], [-1, 0]], 0.1), "a pair", disc=0.3)
+    row = targets.Target(toys.GaussianMixture([[1, 0], [-1, 0]], 0.1), "a pair")
     monkeypatch.setitem(targets.TARGETS, "pair", row)
     labels = [target.label for target in targets.TARGETS.values()]
     with blank_page() as page:

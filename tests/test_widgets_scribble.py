@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import traitlets
-from browser import DRAWN, MODEL_JS, blank_page, needs_chromium
+from browser import blank_page, mount, needs_chromium
 from test_widgets import run_js
 
 from minipi0 import flow, toys
@@ -58,11 +58,7 @@ def test_js_field_and_paths_are_the_closed_form():
 def test_one_step_and_regression_enter_the_disc_and_the_disc_can_be_moved():
     with blank_page() as page:
         w = Scribble(tau=1.0, euler_steps=10)
-        names = "tau playing euler_steps policy obstacle seed chunks task".split()
-        page.add_script_tag(content=MODEL_JS)
-        state = {name: getattr(w, name) for name in names}
-        page.evaluate("args => mount(...args)", [w._esm, str(w._css), state])
-        page.wait_for_function(DRAWN)
+        mount(page, w)
         counts = "[...root.querySelectorAll('td + td')].slice(0, 3).map((td) => td.textContent)"
         in_disc = f"{counts}[2]"
         above, below, hit = (int(text.split()[0]) for text in page.evaluate(counts))

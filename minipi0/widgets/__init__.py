@@ -19,6 +19,8 @@ _WHERE |= {
     "Teleoperator": "teleoperator",
     "Guess": "guess",
     "Scribble": "scribble",
+    "Posterior": "posterior",
+    "MaskExplorer": "mask_explorer",
 }
 __all__ = [*_WHERE, *_FALLBACK]
 

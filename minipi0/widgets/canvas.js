@@ -9,7 +9,9 @@ function openView(model, el, { label, draw }) {
   const plane = element(root, "div", { class: "m0-plane" });
   const canvas = element(plane, "canvas", { role: "img", "aria-label": label });
   const side = element(root, "div", { class: "m0-side" });
-  const view = { model, root, plane, canvas, side, ctx: canvas.getContext("2d"), onClose: [], places: [] };
+  const view = { model, root, plane, canvas, side, ctx: canvas.getContext("2d"), onClose: [], places: [],
+    centre: [0, 0], extent: EXTENT, // the part of the plane that is shown
+    hover: null, held: false }; // where the mouse is, in the plane; whether a handle is being dragged
   let frame = 0;
 
   view.redraw = () => { frame ||= requestAnimationFrame(paint); };
@@ -26,15 +28,17 @@ function openView(model, el, { label, draw }) {
     draw(view);
   }
 
-  // plane coordinates (-EXTENT … EXTENT, second axis up) <-> pixels
-  view.px = ([x, y]) => [(x / EXTENT + 1) * view.size / 2, (1 - y / EXTENT) * view.size / 2];
+  // plane coordinates (centre - extent … centre + extent, second axis up) <-> pixels
+  view.px = ([x, y]) => [((x - view.centre[0]) / view.extent + 1) * view.size / 2, (1 - (y - view.centre[1]) / view.extent) * view.size / 2];
   view.at = (event) => {
     const box = canvas.getBoundingClientRect();
     const [right, down] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    return view.inside([(2 * right - 1) * EXTENT, (1 - 2 * down) * EXTENT]);
+    return view.inside([view.centre[0] + (2 * right - 1) * view.extent, view.centre[1] + (1 - 2 * down) * view.extent]);
   };
-  view.limit = 0.97 * EXTENT;
-  view.inside = (point, limit = view.limit) => point.map((c) => Math.round(Math.max(-limit, Math.min(limit, c)) * 100) / 100);
+  view.inside = (point, limit = 0.97 * EXTENT) => point.map((c, i) => {
+    const [low, high] = [-1, 1].map((side) => Math.max(-limit, Math.min(limit, view.centre[i] + side * 0.97 * view.extent)));
+    return Math.round(Math.max(low, Math.min(high, c)) * 100) / 100;
+  });
 
   // Set traits, and tell Python at once: ipywidgets holds back what a busy kernel cannot take, and only then knows which of
   // the kernel's echoes are old. (An echo of a value from 100 ms ago would throw a moving tau back.)
@@ -49,6 +53,8 @@ function openView(model, el, { label, draw }) {
   };
 
   keepKeys(root);
+  view.on(canvas, "pointermove", (event) => { view.hover = event.pointerType === "touch" ? null : view.at(event); view.redraw(); });
+  view.on(canvas, "pointerleave", () => { view.hover = null; view.redraw(); });
   view.on(model, "change", view.redraw);
   view.on(window.matchMedia("(prefers-color-scheme: dark)"), "change", view.redraw);
   view.on(window, "resize", view.redraw); // also a change of zoom
@@ -68,17 +74,17 @@ function openView(model, el, { label, draw }) {
 }
 
 // A point that is dragged with the mouse or moved with arrow keys (Shift: finer). trait: a name of a pair in the model.
-function addHandle(view, { trait, name, colour, limit = view.limit }) {
-  const { model } = view;
+function addHandle(view, { trait, name, colour, limit }) {
+  const { model } = view, most = limit ?? 0.97 * EXTENT;
   const node = element(view.plane, "div", { class: "m0-handle", role: "slider", tabindex: 0, "aria-roledescription": "point in the plane",
-    "aria-label": `${name}: arrow keys move it, Shift for small steps`, "aria-valuemin": -limit, "aria-valuemax": limit });
+    "aria-label": `${name}: arrow keys move it, Shift for small steps`, "aria-valuemin": -most, "aria-valuemax": most });
   node.title = `${name}: drag it, or focus it and use the arrow keys`;
   node.style.background = colour;
   const move = (point) => view.set({ [trait]: view.inside(point, limit) });
   let held = false;
-  node.addEventListener("pointerdown", (event) => { held = event.button === 0; if (held) node.setPointerCapture(event.pointerId); });
+  node.addEventListener("pointerdown", (event) => { held = view.held = event.button === 0; if (held) node.setPointerCapture(event.pointerId); });
   node.addEventListener("pointermove", (event) => { if (held) move(view.at(event)); });
-  for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { held = false; });
+  for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { held = view.held = false; view.redraw(); });
   node.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (!way) return;
@@ -93,6 +99,18 @@ function addHandle(view, { trait, name, colour, limit = view.limit }) {
     node.setAttribute("aria-valuetext", pair(model.get(trait)));
   });
   return node;
+}
+
+// A point chosen in the plane: the mouse (or a pen) clicks or drags; a finger taps, since its swipes scroll the page.
+function onPlane(view, move) {
+  let held = false;
+  view.on(view.canvas, "pointerdown", (event) => {
+    held = event.button === 0 && event.pointerType !== "touch";
+    if (held) { view.canvas.setPointerCapture(event.pointerId); move(view.at(event)); }
+  });
+  view.on(view.canvas, "pointermove", (event) => { if (held) move(view.at(event)); });
+  for (const end of ["pointerup", "pointercancel"]) view.on(view.canvas, end, () => { held = false; });
+  view.on(view.canvas, "click", (event) => { if (event.pointerType === "touch") move(view.at(event)); });
 }
 
 // A native range input bound to a trait: keyboards, screen readers and touch already know it.
@@ -128,16 +146,21 @@ function addTargets(view) {
   return addChoice(view, { trait: "target", name: "target", options: Object.fromEntries(targets.map(([name, { label }]) => [name, label])) });
 }
 
-// A table of numbers beside the picture. rows: [text, colour or ""], a letter after "^" is raised. Returns fill([...strings]).
+// A table of numbers beside the picture. rows: [text, colour or ""], a letter after "^" is raised. Returns fill([...strings]);
+// fill.label(i, text) changes the text of a row.
 function addTable(view, rows) {
   const table = element(view.side, "table");
-  const cells = rows.map(([text, colour]) => {
+  const labels = [], cells = rows.map(([text, colour]) => {
     const row = element(table, "tr"), head = element(row, "td");
     if (colour) element(head, "span", { class: "m0-key" }).style.background = colour;
-    text.split("^").forEach((part, i) => (i ? head.append(element(head, "sup", {}, part[0]), part.slice(1)) : head.append(part)));
+    const label = element(head, "span");
+    text.split("^").forEach((part, i) => (i ? label.append(element(label, "sup", {}, part[0]), part.slice(1)) : label.append(part)));
+    labels.push(label);
     return element(row, "td");
   });
-  return (values) => values.forEach((value, i) => write(cells[i], value));
+  const fill = (values) => values.forEach((value, i) => write(cells[i], value));
+  fill.label = (i, text) => write(labels[i], text);
+  return fill;
 }
 
 const minus = (text) => text.replace("-", "−");
@@ -147,16 +170,23 @@ const pair = (point) => `(${number(point[0])}, ${number(point[1])})`;
 function drawAxes(view) {
   const { ctx, size, ink } = view;
   Object.assign(ctx, { strokeStyle: ink, fillStyle: ink, lineWidth: 1, font: "11px sans-serif" });
-  const last = Math.floor(EXTENT);
-  for (let t = -last; t <= last; t++) {
+  const [low, high] = [-1, 1].map((side) => view.centre.map((c) => c + side * view.extent));
+  for (let t = Math.ceil(Math.min(...low)); t <= Math.max(...high); t++) {
     const [x, y] = view.px([t, t]).map((p) => Math.round(p) + 0.5);
     ctx.globalAlpha = t === 0 ? 0.3 : 0.1;
     ctx.beginPath(); ctx.moveTo(x, 0); ctx.lineTo(x, size); ctx.moveTo(0, y); ctx.lineTo(size, y); ctx.stroke();
     ctx.globalAlpha = 0.7;
     ctx.textAlign = "center"; ctx.textBaseline = "bottom"; ctx.fillText(minus(`${t}`), x, size - 2);
-    ctx.textAlign = "left"; ctx.textBaseline = "middle"; if (t !== -last) ctx.fillText(minus(`${t}`), 3, y);
+    ctx.textAlign = "left"; ctx.textBaseline = "middle"; if (y < size - 20) ctx.fillText(minus(`${t}`), 3, y); // no room beside the lower left corner
   }
   ctx.globalAlpha = 1;
+}
+
+// What is under the mouse, in the picture's upper right corner.
+function drawHover(view, tell = pair) {
+  if (!view.hover) return;
+  Object.assign(view.ctx, { font: "12px sans-serif", fillStyle: view.ink, textAlign: "right", textBaseline: "top" });
+  view.ctx.fillText(tell(view.hover), view.size - 6, 6);
 }
 
 function drawLine(view, points, colour, width = 2, dash = []) {
@@ -184,11 +214,10 @@ function drawDots(view, points, colour, radius = 2) {
   }
 }
 
-// A mixture of Gaussians: each component as a disc of two standard deviations; and the target's own disc, if it has one.
-function drawMixture(view, { means, std, disc }) {
+// A mixture of Gaussians: each component as a disc of two standard deviations.
+function drawMixture(view, { means, std }) {
   view.ctx.globalAlpha = 0.4;
-  for (const mean of means) drawDot(view, mean, COLOUR.data, std * view.size / EXTENT);
-  if (disc) drawDot(view, [0, 0], view.ink, disc * view.size / (2 * EXTENT));
+  for (const mean of means) drawDot(view, mean, COLOUR.data, std * view.size / view.extent);
   view.ctx.globalAlpha = 1;
 }
 

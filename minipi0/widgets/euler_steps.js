@@ -14,9 +14,17 @@ export default {
       + "there. Dotted: how far the particle has strayed.");
     addHandle(view, { trait: "start", name: "start, noise ε", colour: COLOUR.noise });
 
+    // Show the part of the plane that holds these points, with a margin.
+    function fit(points) {
+      const [low, high] = [Math.min, Math.max].map((most) => [0, 1].map((i) => most(...points.map((point) => point[i]))));
+      view.centre = low.map((c, i) => (c + high[i]) / 2);
+      view.extent = Math.min(EXTENT, Math.max(0.8, ...low.map((c, i) => 0.7 * (high[i] - c))));
+    }
+
     function draw() {
       const mixture = model.get("targets")[model.get("target")], start = model.get("start"), n = model.get("steps");
       const field = mixtureField(mixture), exact = exactPath(field, start), steps = eulerPath(field, start, n);
+      if (!view.held) fit([...exact, start, start.map((c, i) => c + field(...start, 0)[i])]); // it stands still under a moving hand
       drawAxes(view);
       drawMixture(view, mixture);
       view.ctx.globalAlpha = n > 12 ? 0.35 : 0.8; // many tangents: let the curve show through
@@ -32,6 +40,7 @@ export default {
       for (let i = 1; i <= n; i++) { drawDot(view, pathAt(exact, i / n), COLOUR.flow, 3.5); drawDot(view, steps[i], COLOUR.one_step, 3.5); }
       drawText(view, start, "ε");
       const [a, b] = [exact.at(-1), steps.at(-1)], error = Math.hypot(a[0] - b[0], a[1] - b[1]);
+      drawHover(view);
       fill([pair(start), pair(a), pair(b), number(error, 3), number(n * error, 2)]);
     }
     return view.close;

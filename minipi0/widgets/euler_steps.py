@@ -12,7 +12,7 @@ class EulerSteps(TargetCanvas):
     `w.steps = 10` makes ten steps, `w.start` tells where the particle starts.
 
     Traits, to read and to set:
-    target: a name in targets.TARGETS ("ring", "two_moons", "obstacle")
+    target: a name in targets.TARGETS ("ring", "two_moons")
     steps: 1 to 50
     start: (x, y)
 

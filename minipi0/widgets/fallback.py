@@ -32,9 +32,9 @@ def flow_field_fallback(network=None):
     """
 
     def draw(target, field, tau, euler_steps):
-        mixture, _, disc = TARGETS[target]
+        mixture = TARGETS[target].mixture
         velocity = network if field == "network" else mixture
-        _show(flow_field.flow_field(velocity, [tau], euler_steps, 300, mixture, disc))
+        _show(flow_field.flow_field(velocity, [tau], euler_steps, 300, mixture))
 
     fields = ["exact"] if network is None else ["exact", "network"]
     sliders = dict(tau=_tau(0.5), euler_steps=_steps(10))

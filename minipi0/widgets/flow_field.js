@@ -18,11 +18,16 @@ export default {
       addButton(buttons, () => view.set({ dots: [] }), "Remove all"),
     ];
     const fill = addTable(view, [
-      ["one noise point ε", COLOUR.noise], ["its exact path ends at", COLOUR.flow], ["n Euler steps end at", COLOUR.one_step],
+      ["one noise point ε", COLOUR.noise], ["", COLOUR.flow], ["n Euler steps end at", COLOUR.one_step],
       ["distance between them", ""],
     ]);
     const note = element(view.side, "p", { class: "m0-note" });
     addHandle(view, { trait: "particle", name: "noise point ε", colour: COLOUR.noise });
+
+    // A network flows to the target that it was trained on: it is offered there and nowhere else.
+    const hasNetwork = () => model.get("network").byteLength && model.get("target") === model.get("trained_on");
+    const shownField = () => (hasNetwork() ? model.get("field") : "exact");
+    view.on(model, "change:target", () => { if (model.get("field") !== shownField()) view.set({ field: "exact" }); });
 
     // ---- what depends on the field, computed once per change of these traits and kept --------------------------------
     const causes = ["target", "dots", "field", "euler_steps", "network", "n_particles", "seed", "targets"];
@@ -31,7 +36,7 @@ export default {
 
     function makeScene() {
       const mixture = targetMixture(model);
-      const field = model.get("field") === "network" ? networkField(model) : mixture.means.length ? mixtureField(mixture) : () => [0, 0];
+      const field = shownField() === "network" ? networkField(model) : mixture.means.length ? mixtureField(mixture) : () => [0, 0];
       const source = randomSource(model.get("seed")), particles = [];
       for (let i = 0; i < model.get("n_particles"); i++) {
         const noise = [source.normal(), source.normal()];
@@ -45,23 +50,23 @@ export default {
     function draw() {
       scene ||= makeScene();
       const tau = model.get("tau"), marginal = model.get("show") === "marginal", own = model.get("target") === "dots";
-      fieldChoice.parentNode.hidden = !model.get("network").byteLength;
+      fieldChoice.parentNode.hidden = !hasNetwork();
       for (const button of dotButtons) button.hidden = !own;
       view.canvas.style.touchAction = own ? "none" : "";
       write(note, [
         own ? `Click or draw to add dots (${model.get("dots").length} of ${MOST_DOTS}), drag one to move it, click one to remove it.`
           : "Click anywhere: a noise point ε starts there.",
         "Drag ε or use the arrow keys. Discs: the target, to 2 std.", marginal ? "Arrows: the field at τ." : "",
-        model.get("field") === "network" ? "A network flows to what it was trained on, whatever target is drawn." : "",
       ].join(" "));
+      fill.label(1, shownField() === "network" ? "the network's path, in tiny steps, ends at" : "its exact path ends at");
       drawAxes(view);
       drawMixture(view, scene.mixture);
       if (marginal) drawField(view, scene.field, tau);
-      else for (const { line } of scene.particles.slice(0, 60)) { view.ctx.globalAlpha = 0.5; drawLine(view, line, COLOUR.path, 1); }
-      view.ctx.globalAlpha = 0.85;
+      else for (const { line } of scene.particles.slice(0, 60)) { drawLine(view, line, COLOUR.path, 1); }
       drawDots(view, scene.particles.map(({ line, path }) => pathAt(marginal ? path : line, tau)), COLOUR.path);
       view.ctx.globalAlpha = 1;
       drawParticle(tau);
+      drawHover(view, (here) => `${pair(here)}: v = ${pair(scene.field(...here, tau))} at τ = ${number(tau)}`);
     }
 
     function drawParticle(tau) {
@@ -85,19 +90,18 @@ export default {
     const nearestDot = (point, within = Infinity) => model.get("dots").reduce(
       (best, dot, i, dots) => (apart(dot, point) <= (best < 0 ? within : apart(dots[best], point)) ? i : best), -1);
     let press = null; // while the button is down: {dot: which one it holds or -1, from: where that was, moved}
+    onPlane(view, (here) => { if (model.get("target") !== "dots") view.set({ particle: here }); });
     view.canvas.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
+      if (event.button !== 0 || model.get("target") !== "dots") return;
       view.canvas.setPointerCapture(event.pointerId);
-      const here = view.at(event), own = model.get("target") === "dots", dot = own ? nearestDot(here, 0.2) : -1;
+      const here = view.at(event), dot = nearestDot(here, 0.2);
       press = { dot, from: here, moved: false };
-      if (!own) view.set({ particle: here });
-      else if (dot < 0) addDot(here);
+      if (dot < 0) addDot(here);
     });
     view.canvas.addEventListener("pointermove", (event) => {
       if (!press) return;
       const here = view.at(event), dots = model.get("dots");
-      if (model.get("target") !== "dots") view.set({ particle: here });
-      else if (press.dot < 0) { if (apart(here, dots.at(-1) || [9, 9]) > 0.3) addDot(here); }
+      if (press.dot < 0) { if (apart(here, dots.at(-1) || [9, 9]) > 0.3) addDot(here); }
       else if (press.moved ||= apart(here, press.from) > 0.05) view.set({ dots: dots.map((dot, i) => (i === press.dot ? here : dot)) });
     });
     view.canvas.addEventListener("pointerup", () => {
@@ -124,11 +128,11 @@ function networkField(model) {
 
 // Arrows on a grid, all in one path: quick. Their length is a seventh of the velocity, but stays within 1.3 cells.
 function drawField(view, field, tau, side = 15) {
-  const { ctx } = view, cell = 2 * EXTENT / side;
-  Object.assign(ctx, { strokeStyle: COLOUR.flow, lineWidth: 1.2, globalAlpha: 0.75 });
+  const { ctx } = view, cell = 2 * view.extent / side;
+  Object.assign(ctx, { strokeStyle: COLOUR.flow, lineWidth: 1.2 });
   ctx.beginPath();
   for (let k = 0; k < side * side; k++) {
-    const x = -EXTENT + cell * (k % side + 0.5), y = -EXTENT + cell * (Math.floor(k / side) + 0.5);
+    const x = -view.extent + cell * (k % side + 0.5), y = -view.extent + cell * (Math.floor(k / side) + 0.5);
     const [vx, vy] = field(x, y, tau), speed = Math.hypot(vx, vy), scale = Math.min(1 / 7, 1.3 * cell / speed);
     if (!(speed > 1e-9)) continue;
     const [x0, y0] = view.px([x, y]), [x1, y1] = view.px([x + scale * vx, y + scale * vy]);

@@ -14,7 +14,7 @@ class FlowField(TargetCanvas):
     network=velocity)`, velocity(x, tau) as for flow.euler; then `w.tau = 0.5; w.playing = True`.
 
     Traits, to read and to set:
-    target: a name in targets.TARGETS ("ring", "two_moons", "obstacle"), or "dots"
+    target: a name in targets.TARGETS ("ring", "two_moons"), or "dots"
     tau: in [0, 1]; while it plays, Python sees where it started, and the new one when it stops
     playing: bool
     euler_steps: 1 to 50
@@ -39,19 +39,20 @@ class FlowField(TargetCanvas):
     n_particles = traitlets.Int(500, min=0, max=2000).tag(sync=True)
     seed = traitlets.Int(0, min=0).tag(sync=True)
     network = traitlets.Bytes(b"").tag(sync=True)  # what `set_network` made of it
+    trained_on = traitlets.Unicode().tag(sync=True)  # the network's target
     grid = traitlets.Dict(GRID).tag(sync=True)
 
     def __init__(self, target: str = "ring", network=None, **traits):
         table = b"" if network is None else sample_grid(network).tobytes()
         traits.setdefault("field", "exact" if network is None else "network")
-        super().__init__(target=target, network=table, **traits)
+        super().__init__(target=target, network=table, trained_on=target, **traits)
 
     def set_network(self, velocity) -> None:
-        """Show this velocity(x, tau) from now on, e.g. after more training.
+        """Show this velocity(x, tau) from now on, e.g. after more training, for today's target.
 
         Raises ValueError as targets.sample_grid does.
         """
-        self.network = sample_grid(velocity).tobytes()
+        self.network, self.trained_on = sample_grid(velocity).tobytes(), self.target
         self.field = "network"
 
     @property
@@ -76,4 +77,14 @@ class FlowField(TargetCanvas):
                 "there is no network to show: "
                 "FlowField(network=velocity) or w.set_network(velocity) first"
             )
+        if proposal["value"] == "network" and self.target != self.trained_on:
+            raise traitlets.TraitError(
+                f"the network was trained on {self.trained_on!r}, and the target is "
+                f"{self.target!r}: set w.target = {self.trained_on!r} first"
+            )
         return proposal["value"]
+
+    @traitlets.observe("target")
+    def _leave_the_network(self, change):
+        if self.field == "network" and change.new != self.trained_on:
+            self.field = "exact"

@@ -30,22 +30,18 @@ export default {
       return { demos, paths };
     }
 
-    let mouse = null; // where it is, in the plane
-    view.on(view.canvas, "pointermove", (event) => { mouse = view.at(event); view.redraw(); });
-    view.on(view.canvas, "pointerleave", () => { mouse = null; view.redraw(); });
-
     function draw() {
       scene ||= makeScene();
       const { ctx } = view, regression = model.get("policy") === "regression", tau = regression ? 1 : model.get("tau");
       tauInput.disabled = stepsInput.disabled = player.button.disabled = regression;
-      const inPixels = radius * view.size / (2 * EXTENT);
+      const inPixels = radius * view.size / (2 * view.extent);
       drawAxes(view);
       ctx.globalAlpha = 0.15;
       for (const demo of scene.demos) drawLine(view, points(demo), view.ink, 1);
       ctx.globalAlpha = 0.35;
       drawDot(view, model.get("obstacle"), view.ink, inPixels);
       const now = scene.paths.map(({ path }) => points(between(path, tau)));
-      const chosen = mouse && nearest(now, mouse);
+      const chosen = view.hover && nearest(now, view.hover);
       now.forEach((chunk, i) => {
         ctx.globalAlpha = chosen === null || chosen === i ? 1 : 0.3;
         if (chosen !== i) drawLine(view, chunk, FATE[scene.paths[i].fate][1], 1 + 0.7 * tau); // thin while they are scribbles

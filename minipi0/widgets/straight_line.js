@@ -26,6 +26,7 @@ export default {
       drawText(view, noise, "ε", away);
       drawText(view, action, "A", away);
       drawText(view, point, "A^τ", away.map((v) => -v));
+      drawHover(view);
       fill([pair(noise), pair(action), pair(point), pair(velocity), number(Math.hypot(...velocity)), number(left)]);
     }
     return view.close;

@@ -19,24 +19,19 @@ class Target(NamedTuple):
 
     mixture: toys.GaussianMixture
     label: str  # in the menu
-    disc: float = 0.0  # radius of a disc at the origin, to be drawn
 
 
 TARGETS = {
     "ring": Target(toys.ring(), "ring of Gaussians"),
     "two_moons": Target(toys.two_moons(), "two moons"),
-    "obstacle": Target(
-        toys.obstacle_points(), "left or right of an obstacle", toys.obstacle.radius
-    ),
 }
 
 
 def for_browser() -> dict:
-    """The table as plain numbers: {name: {label, disc, means, std, weights}}."""
+    """The table as plain numbers: {name: {label, means, std, weights}}."""
     return {
         name: {
             "label": target.label,
-            "disc": target.disc,
             "means": target.mixture.means.tolist(),
             "std": target.mixture.std,
             "weights": target.mixture.weights.tolist(),

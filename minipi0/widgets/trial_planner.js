@@ -37,12 +37,11 @@ export default {
       text(`successes in ${n} trials: how likely is each number`, left, 10, "left");
       chances.forEach((chance, i) => {
         const colour = i ? COLOUR.one_step : COLOUR.flow, p = i ? p2 : p1, y = base + 30 + 12 * i;
-        ctx.fillStyle = colour; ctx.globalAlpha = 0.55;
+        ctx.fillStyle = colour;
         chance.forEach((c, k) => {
           const high = c / peak * (base - top), bar = Math.max(0.44 * Math.min(width, 24), 1);
           ctx.fillRect(across(k / n) + (i ? 0 : -bar), base - high, bar, high);
         });
-        ctx.globalAlpha = 1;
         line(wilson(p, n).map((p) => [across(p), y]), colour, 4);
         ctx.fillStyle = colour; ctx.beginPath(); ctx.arc(across(p), y, 5, 0, 2 * Math.PI); ctx.fill();
       });
