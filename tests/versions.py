@@ -18,9 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ROWS = {  # what is installed over the pinned packages; without a version: the newest there is
     "as pinned": [],
-    "oldest torch": ["torch==2.9.0"],
+    "oldest torch": ["torch==2.6.0"],
     "newest torch": ["torch"],
-    "oldest transformers": ["transformers==5.3.0"],
+    "oldest transformers": ["transformers==5.4.0"],
     "newest transformers": ["transformers"],
     "oldest numpy": ["numpy==2.0.0"],
     "newest numpy": ["numpy"],
