@@ -174,7 +174,6 @@ def test_a_processor_names_files_beside_it(name, tmp_path):
         Pi0.from_pretrained(file.parent)
 
 
-@pytest.mark.xfail(reason="minipi0/data follows a template out of its folder")
 @pytest.mark.parametrize("name", ["data_path", "video_path"])
 def test_a_data_set_stays_in_its_folder(name, tmp_path, monkeypatch):
     monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))
