@@ -24,7 +24,7 @@ ROWS = {  # what is installed over the pinned packages; without a version: the n
     "newest transformers": ["transformers"],
     "oldest numpy": ["numpy==2.0.0"],
     "newest numpy": ["numpy"],
-    "oldest gymnasium": ["gymnasium==1.1.0"],
+    "oldest gymnasium": ["gymnasium==1.2.0"],
     "newest gymnasium": ["gymnasium"],
 }
 SHOWN = ("torch", "transformers", "numpy", "gymnasium")
