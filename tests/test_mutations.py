@@ -26,7 +26,7 @@ OPEN = {
     "tasks v3": "pyarrow's NotImplementedError comes out as it is",
     "table": "pyarrow's NotImplementedError comes out as it is",
     "images": "pyarrow's NotImplementedError comes out as it is",
-    "video": "AttributeError for a video whose codec is unknown",
+    "video": "AttributeError for a video without a known codec, EOFError for one without an end",
 }
 SLOW = 10  # seconds, for files of some kilobytes
 

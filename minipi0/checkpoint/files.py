@@ -120,7 +120,8 @@ def write_atomically(path: Path, write) -> None:
             os.fsync(file.fileno())  # the new name must not reach the disk before the bytes
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno and not error.filename:
+            error.filename = str(path)
         raise
     finally:
         Path(temporary).unlink(missing_ok=True)
