@@ -34,7 +34,7 @@ ROOMS = {
     "baselines": {"flow", "checkpoint", "config", "observation", "pi0", "vlm"},
     "train": {
         *("flow", "config", "observation", "prompt", "compiled", "evaluate"),
-        *("checkpoint", "data", "pi0"),
+        *("checkpoint", "data", "pi0", "normalise", "command_line"),
     },
     "robot": {
         *("flow", "config", "observation", "prompt", "normalise", "intervals"),
