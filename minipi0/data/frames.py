@@ -279,7 +279,7 @@ def _decode_file(
             raise ValueError(f"{file} is {what}") from error
         raise ValueError(
             f"{file} cannot be decoded at frame {found}, perhaps it is truncated: "
-            f"fetch it again ({error})"
+            f"fetch it again ({getattr(error, 'strerror', None) or error})"
         ) from error
     if found < expected:
         raise ValueError(

@@ -357,7 +357,7 @@ def _tasks(folder: Path, places: list[Place]) -> dict[int, str]:
             )
         texts = dict(zip(found["task_index"].to_pylist(), found[text].to_pylist(), strict=True))
     elif lines.exists() or len({text for place in places for text in place.tasks}) != 1:
-        file = lines
+        file = file if (folder / "meta" / "episodes").is_dir() and not lines.exists() else lines
         with errors_name(file):
             texts = {row["task_index"]: row["task"] for row in json_lines(file)}
     else:  # one task, whatever its number

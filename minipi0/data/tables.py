@@ -51,7 +51,7 @@ def errors_name(file: Path):
             f"{file} has no {error.args[0]!r}, which a LeRobot data set has there: "
             "add it, or fetch the file again"
         ) from error
-    except (TypeError, AttributeError, IndexError) as error:
+    except (TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         raise Told(
             f"{file} does not hold what a LeRobot data set has there ({error}): "
             "compare it with a data set that loads, or fetch the file again"
