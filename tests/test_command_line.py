@@ -1,6 +1,9 @@
 """Commands answer what is wrong in one line, without a traceback, in their own words."""
 
 import argparse
+import importlib
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -106,7 +109,7 @@ def test_a_folder_that_is_no_data_set(tmp_path, capsys):
 def test_a_broken_info(folder, capsys):
     edit_info(folder, fps="fast")
     for main in (train.main, report.main):
-        assert "fps is fast: write the rate there" in answer(capsys, folder, main=main)
+        assert "fps is 'fast': write the rate there" in answer(capsys, folder, main=main)
 
 
 def test_ctrl_c_says_how_to_go_on(folder, capsys, monkeypatch):
@@ -146,3 +149,24 @@ def test_warnings_are_lines_too(capsys):
     with parser.errors_in_one_line(parser.parse_args([])):
         warnings.warn("odd: without= it", stacklevel=1)
     assert capsys.readouterr().err == "it: warning: odd: --without it\n"
+
+
+@pytest.mark.parametrize("module", ["demonstrate", "recipes", "pretrain"])
+def test_commands_of_the_robot_answer_in_one_line_too(module, capsys, monkeypatch, tmp_path):
+    command = importlib.import_module(f"minipi0.robot.{module}")
+
+    def full(*_, **__):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(command, "generate" if module == "demonstrate" else "make", full)
+    line = {"demonstrate": ["--task", "Wall"], "recipes": ["wall"], "pretrain": []}[module]
+    with pytest.raises(SystemExit):
+        command.main([*line, "--out", str(tmp_path / "new")])
+    said = capsys.readouterr().err
+    assert said == f"python -m minipi0.robot.{module}: error: the disk is full\n"
+
+
+def test_a_reader_who_has_seen_enough(folder):
+    command = f"'{sys.executable}' -m minipi0.data '{folder}' | true"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert result.stderr == ""

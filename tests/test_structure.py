@@ -37,7 +37,7 @@ ROOMS = {
         *("checkpoint", "data", "pi0", "normalise", "command_line"),
     },
     "robot": {
-        *("flow", "config", "observation", "prompt", "normalise", "intervals"),
+        *("flow", "config", "observation", "prompt", "normalise", "intervals", "command_line"),
         *("checkpoint", "data", "pi0", "vlm", "baselines", "train"),
     },
     "serve": {"robot"},
