@@ -803,7 +803,7 @@ def test_broken_image_in_a_table(tmp_path):
         edit_table(episode_file(folder, 4), observation__images__top=[good, good, bad, good, good])
         with pytest.raises(
             ValueError,
-            match="episode_000004.parquet(: a row of .* holds no image| cannot be decoded at frame 2)",
+            match="episode_000004.parquet(: a row .* no image| cannot be decoded at frame 2)",
         ):
             data.load(folder, 2)
 
