@@ -99,9 +99,9 @@ QUESTIONS = [
     Question(
         "What does the attention mask look like?",
         "05",
-        r"pairs \(action, later action\) that may look: (\d+ of \d+)",
+        r"pairs \(action, later action\) that may attend: (\d+ of \d+)",
         "Three blocks: images and words, then the state, then all actions. {0} pairs of an action "
-        "and a later one may look.",
+        "and a later one may attend.",
     ),
     Question(
         "Why √width on text and not on images?",
@@ -125,21 +125,22 @@ QUESTIONS = [
     ),
     Question(
         "z-score or quantiles?",
-        "12",
-        rf"mean square over all dims: z-score {NUMBER}, quantiles {NUMBER}",
-        "Look at your data: on a real arm, quantiles give a mean square of {1}, the z-score {0}.",
+        "09",
+        rf"joint_4_vel\s+z-score\s.*?{NUMBER}\n\s*joint_4_vel\s+quantile\s.*?{NUMBER}\n",
+        "Look at your data: on a real arm's joint that hardly moves, the largest value is {0} with "
+        "the z-score and {1} with quantiles.",
     ),
     Question(
         "What if deltas are normalised with the statistics of absolute actions?",
-        "12",
-        rf"joint_4\s+0\.00 ± [\d.]+\s+{NUMBER} ±",
-        "Nothing crashes, and one joint's targets lie {0} standard deviations away.",
+        "09",
+        rf"'stay', under the absolute statistics: up to {NUMBER} \(",
+        "No error appears, and one joint's targets lie {0} standard deviations away.",
     ),
     Question(
         "How much memory does fine-tuning need?",
         "12",
-        r"full, on meta[^\n]*\n\s*together ([\d.]+ GB), ([\d.]+) bytes a parameter",
-        "{0} before activations when everything is trained in float32: {1} bytes a parameter.",
+        r"together\s+([\d.]+ GB)\s+activations",
+        "{0} before activations when everything is trained in float32: 20 bytes a parameter.",
     ),
     Question(
         "Is this the real π0?",

@@ -78,9 +78,18 @@ class Site:
         texts = {path.stem: cell_texts(path) for path in self.notebooks}
         front = (HERE / "page/front.html").read_text("utf-8")
         parts = [front.replace("SCRIBBLES", (HERE / "scribbles.svg").read_text("utf-8"))]
-        parts.append('<h2 id="questions">What readers ask, and where it is measured</h2><ol>')
+        parts.append("<h2>The notebooks</h2><ul>")
+        for entry in self.menu:
+            first = next(iter(texts[entry["name"].removesuffix(".html")].values()))
+            asked = re.search(r"\*\*The question:\*\* (.+)", first)
+            said = re.sub(r"[*`]", "", asked[1]) if asked else ""
+            said = f" <span class='note'>{escape(said[:1].upper() + said[1:])}</span>"
+            parts.append(f'<li><a href="{entry["name"]}">{escape(entry["title"])}</a>{said}</li>')
+        parts.append('</ul><h2 id="questions">What readers ask, and where it is measured</h2><ol>')
         for question in QUESTIONS:
-            name = next(name for name in texts if name.startswith(question.notebook))
+            name = next((name for name in texts if name.startswith(question.notebook)), None)
+            if name is None:  # a build of some notebooks
+                continue
             found = question.found(texts[name])
             address = f"{name}.html" + (f"#cell-{found[0]}" if found else "")
             answer = f" <span>{escape(found[1])}</span>" if found else ""

@@ -5,6 +5,7 @@ without names" and "--test-every 0".
 """
 
 import argparse
+import os
 import re
 import sys
 import warnings
@@ -34,6 +35,9 @@ class Parser(argparse.ArgumentParser):
             warnings.showwarning = tell
             try:
                 yield
+            except BrokenPipeError:  # the reader has seen enough: `… | head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                self.exit(1)
             except (ValueError, OSError, ArithmeticError) as error:
                 told = " ".join([str(error), *getattr(error, "__notes__", [])])
                 self.exit(1, f"{self.prog}: error: {in_words(told, args)}\n")

@@ -77,7 +77,10 @@ ROADS = {
 }
 
 
-SEARCHED = ("separate expert", "one giant decoder", "frozen VLM")  # others take the first one's
+SEARCHED = (  # the others take the first one's
+    *("separate expert", "one giant decoder", "frozen VLM"),
+    "gradient stopped, VLM on its questions",
+)
 
 
 class Watched(torch.nn.Module):

@@ -86,7 +86,7 @@ def plan() -> dict[str, Training]:
     for start in ("vlm", "scratch"):
         rows[f"search, {start}, {OTHER_RATE:g}"] = Training(start=start, rate=OTHER_RATE, count=50)
     for seed in SEEDS:
-        for count in COUNTS if seed == 0 else COUNTS[2:]:  # with fewer nothing is learned
+        for count in COUNTS if seed == 0 else COUNTS[:1:-1]:  # with fewer nothing is learned
             name = f"{count} a name, seed {seed}"
             rows[f"vlm, {name}"] = Training(count=count, seed=seed)
             rows[f"scratch, {name}"] = Training(start="scratch", count=count, seed=seed)
@@ -108,7 +108,7 @@ def _other_questions() -> dict[str, Training]:
         rows[f"order: {name}"] = Training(stages)
     for part, count in (("alone", 50), ("clean", 50), ("alone+clean", 25)):
         rows[f"language: {part}"] = Training(((part, 1.0),), count=count, asked="sayings")
-    rows["expert only, 50 a name"] = Training(frozen=True, count=50)
+    rows["expert alone, 50 a name"] = Training(frozen=True, count=50, rate=OTHER_RATE)  # as in 06
     for part in ("still", "broad"):
         rows[f"quality: {part}"] = Training(((part, 1.0),), count=10)
     for power in (1, 0.43, 0):

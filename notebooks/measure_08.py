@@ -118,7 +118,7 @@ class EndAtTouch(gymnasium.Wrapper):
 def chunks(split: str):
     """The wall's demonstrations, every tenth held out."""
     folder = recipes.demonstrations(recipes.WALL)
-    options = dict(test_every=TEST_EVERY, prompt_length=None, image_size=64)
+    options = dict(test_every=TEST_EVERY, test_seed="first", prompt_length=None, image_size=64)
     return data.load(folder, SIZE.horizon, split=split, **options)
 
 

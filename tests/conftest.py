@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # what hypothesis makes up is the same in every run, unless the soak is asked for
 hypothesis.settings.register_profile(
-    "ci", max_examples=40, deadline=None, derandomize=True, database=None
+    "ci", max_examples=30, deadline=None, derandomize=True, database=None
 )
 hypothesis.settings.register_profile("soak", max_examples=2000, deadline=None, database=None)
 hypothesis.settings.load_profile("ci")

@@ -32,11 +32,14 @@ def life(out: Path, steps: int | None = None, most: int | None = None) -> int:
 
     steps: how many more, None for no end. most: bytes that a file may have.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # none before there is a `try`
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         return pid
     status = 1
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         if most is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         resume = (out / run.STATE).exists()
@@ -58,7 +61,13 @@ def life(out: Path, steps: int | None = None, most: int | None = None) -> int:
 
 def ended(pid: int) -> int:
     """The exit status of a life, or minus the signal that ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    for _ in range(6000):
+        if (found := os.waitpid(pid, os.WNOHANG))[0]:
+            return os.waitstatus_to_exitcode(found[1])
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise TimeoutError("a life went on for a minute")
 
 
 def names(out: Path) -> list[str]:
@@ -85,18 +94,22 @@ def same_as_undisturbed(out: Path, folder: Path) -> bool:
 
 
 def killed(out: Path, kills: int, with_signal: int) -> dict:
-    """Ended by a signal at random moments, and started again."""
-    rng, inside, steps = np.random.default_rng(0), 0, []
+    """Ended by a signal at random moments, and started again.
+
+    Returns how often a part of a file was left, and the steps that were saved, life by life.
+    """
+    rng, left, steps, begun = np.random.default_rng(0), 0, [], time.perf_counter()
+    assert ended(life(out, 3)) == ENDED
+    usual = time.perf_counter() - begun  # what a start and three steps take on this machine
     for _ in range(kills):
         pid = life(out)
-        time.sleep(rng.uniform(0.03, 0.5))
+        time.sleep(usual * rng.uniform(0.2, 2))
         os.kill(pid, with_signal)
         status = ended(pid)
         assert status in (-signal.SIGKILL, ENDED), status
-        if out.exists():
-            inside += any(name.startswith(".") for name in names(out))
-            steps.append(done(out))
-    return {"left": inside, "steps": steps}
+        left += any(name.startswith(".") for name in names(out))
+        steps.append(done(out))
+    return {"left": left, "steps": steps}
 
 
 def full(out: Path) -> list:
@@ -136,6 +149,7 @@ def together(out: Path) -> list:
     while not (out / run.STATE).exists():
         time.sleep(0.01)
     second = ended(life(out))
+    time.sleep(0.2)
     os.kill(first, signal.SIGINT)
     return [second == REFUSED, ended(first) == ENDED]
 

@@ -142,7 +142,7 @@ def test_training_writes_to_its_folder_and_the_cache_alone(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
-    assert done.stdout.splitlines() == [f"trained model: {out}"] * 2
+    assert done.stdout.splitlines().count(f"trained model: {out}") == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "home", "out"]
     assert list(home.rglob("*")) == []
 
@@ -174,7 +174,6 @@ def test_a_processor_names_files_beside_it(name, tmp_path):
         Pi0.from_pretrained(file.parent)
 
 
-@pytest.mark.xfail(reason="minipi0/data follows a template out of its folder")
 @pytest.mark.parametrize("name", ["data_path", "video_path"])
 def test_a_data_set_stays_in_its_folder(name, tmp_path, monkeypatch):
     monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))
@@ -182,7 +181,9 @@ def test_a_data_set_stays_in_its_folder(name, tmp_path, monkeypatch):
         test_data.write_set(tmp_path / folder, lengths=[3, 2], cameras=[test_data.TOP])
     info = json.loads((tmp_path / "set" / "meta" / "info.json").read_text())
     options = dict(source=tmp_path / "set", horizon=2, image_size=8, test_every=None)
-    for elsewhere in ("../secret/", f"{tmp_path}/secret/"):
+    # the last two would be a text of 100 MB, and a look into Python's own objects
+    bad = ("../secret/", f"{tmp_path}/secret/", "{episode_index:099999999d}", "{0.__class__}")
+    for elsewhere in bad:
         test_data.edit_info(tmp_path / "set", **{name: elsewhere + info[name]})
         with pytest.raises(ValueError, match=f"info.json.*{name}"):
             data.load(**options)

@@ -130,6 +130,25 @@ OPERATE = """node => {
 }"""
 
 
+def changes(page, host, node) -> bool:
+    """Whether using a control changes the widget: at once, or after a slider was moved.
+
+    (Whether a cache is kept shows only when a pass has been made.)
+    """
+    for slider in [None, *host.query_selector_all("input[type=range]")]:
+        if slider:
+            slider.evaluate(OPERATE)
+            page.wait_for_timeout(200)
+        before = host.evaluate(SNAPSHOT)
+        if not node.evaluate(OPERATE):
+            return True  # a list with one entry
+        for _ in range(30):
+            page.wait_for_timeout(30)
+            if host.evaluate(SNAPSHOT) != before:
+                return True
+    return False
+
+
 @needs_chromium
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_control_of_a_page_changes_a_picture(site, page, path):
@@ -153,14 +172,7 @@ def test_every_control_of_a_page_changes_a_picture(site, page, path):
                 if button.inner_text() == "Step":
                     button.evaluate("button => { for (const _ of Array(9)) button.click(); }")
                     page.wait_for_timeout(300)
-            before = host.evaluate(SNAPSHOT)
-            if not node.evaluate(OPERATE):
-                continue
-            for _ in range(30):
-                page.wait_for_timeout(30)
-                if host.evaluate(SNAPSHOT) != before:
-                    break
-            else:
+            if not changes(page, host, node):
                 still.append(node.evaluate("node => node.outerHTML")[:120])
     assert not still, still
     assert page.errors == []

@@ -34,10 +34,10 @@ ROOMS = {
     "baselines": {"flow", "checkpoint", "config", "observation", "pi0", "vlm"},
     "train": {
         *("flow", "config", "observation", "prompt", "compiled", "evaluate"),
-        *("checkpoint", "data", "pi0"),
+        *("checkpoint", "data", "pi0", "normalise", "command_line"),
     },
     "robot": {
-        *("flow", "config", "observation", "prompt", "normalise", "intervals"),
+        *("flow", "config", "observation", "prompt", "normalise", "intervals", "command_line"),
         *("checkpoint", "data", "pi0", "vlm", "baselines", "train"),
     },
     "serve": {"robot"},
@@ -51,7 +51,7 @@ INSIDE = {  # the order of a room's files: each may import those before it
     "checkpoint": "files adapters layouts sizes places lerobot statistics about store run",
     "toys": "targets network",
     "baselines": "regression giant_decoder insulated diffusion head octo two_step tau",
-    "train": "augment tuning memory team loop command",
+    "train": "augment feed tuning memory team loop command",
     "robot": "simulator tasks wall touch two_ways demonstrate recipes questions pretrain "
     "teleoperate chunking ahead inputs policy rollout trials watch live scenes server client",
     "plots": "style output shared flow_field straight_lines velocity_targets why_tau "

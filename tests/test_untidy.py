@@ -23,7 +23,7 @@ from test_data import (
     write_set,
 )
 
-from minipi0 import data
+from minipi0 import Pi0Config, data
 from minipi0.data import __main__ as command
 from minipi0.data import frames, lerobot
 from minipi0.data.splits import held_out
@@ -474,3 +474,63 @@ def test_what_is_cached_needs_no_room(v21, tmp_path, monkeypatch):
     data.load(v21, 2)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0}))
     assert data.load(v21, 2) and lerobot.read(v21).no_cameras == {}
+
+
+def test_git_lfs_pointers_of_a_checkpoint(tmp_path):
+    from minipi0 import Pi0
+
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / name).write_text(POINTER)
+    with pytest.raises(ValueError, match="is a Git LFS pointer, not .* run `git lfs pull`"):
+        Pi0.from_pretrained(tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ValueError, match="model.safetensors is a Git LFS pointer"):
+        Pi0.from_pretrained(tmp_path, config=Pi0Config.mini(2, 3))
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"chunks_size": "x"}, "chunks_size is 'x', no number from 1 on"),
+        ({"fps": "10"}, "fps is '10': write the rate there"),
+        ({"features": [1]}, r"features is \[1\], not {name: "),
+    ],
+)
+def test_metadata_of_the_wrong_kind(v21, changes, said):
+    edit_info(v21, **changes)
+    with pytest.raises(ValueError, match=said):
+        data.load(v21, 2)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"episodes": 3}, "episodes is a list of numbers, not 3"),
+        ({"without": "0-2"}, "without is a list of numbers, not '0-2'"),
+        ({"state_key": TOP}, "observation.images.top is a camera; choose numbers with state_key="),
+    ],
+)
+def test_arguments_of_the_wrong_kind(v21, options, said):
+    with pytest.raises(ValueError, match=said):
+        data.load(v21, 2, **options)
+    assert len(data.load(v21, 2, cameras=[], split="all", episodes=np.arange(2))) == 16
+
+
+def test_a_camera_of_an_unknown_kind_is_told(v21):
+    edit_feature(v21, WRIST, dtype="rgb")
+    with pytest.warns(UserWarning, match="left out: .*wrist: its values are rgb of shape"):
+        assert data.load(v21, 2, image_size=8).cameras == [TOP]
+
+
+def test_a_table_that_lacks_a_column_is_no_truncated_file(v21):
+    rewrite(v21, lambda table: table.drop_columns("action"))
+    with pytest.raises(ValueError, match="has no column 'action', which info.json decl") as error:
+        data.load(v21, 2)
+    assert "truncated" not in str(error.value)
+
+
+def test_unreadable_text_is_told_once(v21):
+    (v21 / "meta" / "tasks.jsonl").write_bytes(b'{"task_index": 0, "task": "\xff"}\n')
+    with pytest.raises(ValueError, match="tasks.jsonl cannot be read") as error:
+        data.load(v21, 2)
+    assert str(error.value).count("cannot be read") == 1

@@ -47,6 +47,8 @@ def test_an_exported_page_keeps_every_widget_alive(tmp_path):
             page.wait_for_function(f"before => {picture} !== before", arg=before)
         field = page.get_by_label("field", exact=True)
         assert field.input_value() == "network"
+        page.reload()
+        page.get_by_text("Your guess: 3 cm").wait_for()  # the browser keeps it
         # nbconvert's own scripts come from a CDN that is not there; the widgets need none of them
         assert [e for e in page.errors if "net::ERR" not in e and "require" not in e] == []
 

@@ -120,7 +120,8 @@ def write_atomically(path: Path, write) -> None:
             os.fsync(file.fileno())  # the new name must not reach the disk before the bytes
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno and not error.filename:
+            error.filename = str(path)
         raise
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -159,7 +160,14 @@ def _changed(file: Path, what: str) -> ValueError:
 
 
 def incomplete(file: Path, error: Exception) -> ValueError:
-    """The error to raise for a safetensors file that is not readable."""
+    """The error to raise for a safetensors or JSON file that is not readable."""
+    with file.open("rb") as stream:
+        if stream.read(23) == b"version https://git-lfs":
+            return ValueError(
+                f"{file} is a Git LFS pointer, not the file itself: run `git lfs pull` there"
+            )
+    if file.suffix == ".json":
+        return ValueError(f"{file} is not readable as JSON: {error}")
     return ValueError(
         f"{file} is not a complete safetensors file ({error}): was its download or copy cut short?"
     )

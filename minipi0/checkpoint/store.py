@@ -157,7 +157,7 @@ class Checkpoint:
         except FileNotFoundError:
             raise ValueError(f"no config.json beside the weights in {self.folder}") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is not readable as JSON: {error}") from None
+            raise incomplete(file, error) from None
         except Exception as error:  # whatever transformers' own configuration classes find wrong
             reason = error if isinstance(error, ValueError) else repr(error)
             raise ValueError(

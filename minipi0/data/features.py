@@ -18,9 +18,12 @@ def chosen(features: dict, wanted, usual: tuple[str, ...], file: Path) -> list[s
     wanted = [wanted] if isinstance(wanted, str) else list(wanted or [])
     found = wanted or [key for key in usual if key in features][:1]
     absent = [key for key in found if key not in features]
+    kind = "state" if usual is STATE_KEYS else "action"
+    pictures = [key for key in found if features.get(key, {}).get("dtype") in PICTURES]
+    if pictures:
+        raise ValueError(f"{file}: {pictures[0]} is a camera; choose numbers with {kind}_key=")
     if found and not absent:
         return found
-    kind = "state" if usual is STATE_KEYS else "action"
     numbers = [key for key, one in features.items() if _are_numbers(key, one)]
     parts = [key for key in numbers if key.startswith(tuple(f"{key}." for key in usual))]
     several = f"; several together are a list, {kind}_key={parts}" if len(parts) > 1 else ""
@@ -78,7 +81,7 @@ def cameras(features: dict) -> tuple[list[str], dict[str, str]]:
             others[key] = why
         elif kind in PICTURES or kind == "uint8" and len(shape) == 3 and 3 in (shape[0], shape[2]):
             found.append(key)
-        elif len(shape) > 1 and prod(sorted(shape)[-2:]) >= 256 and _are_numbers(key, feature):
+        elif len(shape) > 1 and prod(sorted(shape)[-2:]) >= 256 and kind != "string":
             others[key] = f"its values are {kind} of shape {list(shape)}, no colours"
     return found, others
 

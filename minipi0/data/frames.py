@@ -173,7 +173,10 @@ def _images(file: Path, camera: str, size: int, shape) -> Iterator[tuple[np.ndar
     """
     with pq.ParquetFile(file) as parquet:
         if camera not in parquet.schema_arrow.names:
-            raise ValueError(f"it has no column {camera!r}, which info.json declares as images")
+            raise _Contradiction(
+                f"it has no column {camera!r}, which info.json declares as images: name other "
+                "cameras="
+            )
         coded = parquet.schema_arrow.field(camera).type
         coded = any(is_(coded) for is_ in (pa.types.is_struct, pa.types.is_binary))
         for batch in parquet.iter_batches(batch_size=64 if coded else 8, columns=[camera]):
@@ -193,8 +196,9 @@ def _images(file: Path, camera: str, size: int, shape) -> Iterator[tuple[np.ndar
                 data = cell.get("bytes") if isinstance(cell, dict) else cell
                 if data is None:
                     path = cell and cell.get("path")
-                    raise ValueError(
-                        f"a row of {camera!r} holds no image bytes, only the path {path!r}"
+                    raise _Contradiction(
+                        f"a row of {camera!r} holds no image bytes, only the path {path!r}: write "
+                        "the images into the tables, or name other cameras="
                     )
                 yield resize_with_pad(Image.open(io.BytesIO(data)), size), None
 
@@ -218,11 +222,11 @@ def _placed(file: Path, places: list[tuple[Span, int]], fps: float):
         moved.append((replace(span, first=first, begins=float(shown[first])), start))
     if abs(off) * fps <= ASTRAY:
         return moved, ""
-    told = f"{file}: an episode begins {abs(off):.3f} s {'after' if off > 0 else 'before'} the "
+    told = f"an episode begins {abs(off):.3f} s {'after' if off > 0 else 'before'} the "
     told += "from_timestamp that meta/episodes tells"
     if alone:
-        return moved, told
-    raise ValueError(
+        return moved, f"{file}: {told}"
+    raise _Contradiction(
         f"{told}, and with {len(times)} frames for {places[0][0].listed} rows nothing else says "
         "which are its own: correct from_timestamp, or leave these episodes out (without=)"
     )
@@ -273,11 +277,9 @@ def _decode_file(
             raise
         if what := stand_in(file):
             raise ValueError(f"{file} is {what}") from error
-        if str(file) in str(error):  # it says all
-            raise
         raise ValueError(
             f"{file} cannot be decoded at frame {found}, perhaps it is truncated: "
-            f"fetch it again ({error})"
+            f"fetch it again ({getattr(error, 'strerror', None) or error})"
         ) from error
     if found < expected:
         raise ValueError(
@@ -294,7 +296,7 @@ def _decode_file(
 
 
 class _Contradiction(ValueError):
-    """Metadata that cannot be true of any file."""
+    """A file that is whole and is not as the metadata say."""
 
 
 def _build(path: Path, shape: tuple[int, ...], spans, camera: str, recording: Recording) -> None:

@@ -110,7 +110,7 @@ def read(
     cameras, no_cameras = declared.cameras(features)
     videos = [key for key in cameras if declared.is_video(features[key])]
     places = find(folder, info, videos)
-    if episodes is None and without is None and len(places) != info.get("total_episodes"):
+    if episodes is None and without is None:
         _count(folder, info, places)
     places = _picked(places, episodes, without, folder)
     _present(places, folder)
@@ -180,8 +180,11 @@ def _info(folder: Path) -> dict:
         raise ValueError(f"{file}: features is {str(features)[:60]}, not {{name: {{…}}, …}}")
     if not isinstance(fps, int | float) or not 0 < fps < np.inf:
         raise ValueError(
-            f"{file}: fps is {fps}: write the rate there at which the frames were recorded"
+            f"{file}: fps is {fps!r}: write the rate there at which the frames were recorded"
         )
+    size = info.get("chunks_size")
+    if size is not None and (not isinstance(size, int) or size < 1):
+        raise ValueError(f"{file}: chunks_size is {size!r}, no number from 1 on: it is mostly 1000")
     return info
 
 
@@ -197,8 +200,8 @@ def _instead(folder: Path) -> str:
 
 
 def _count(folder: Path, info: dict, places: list[Place]) -> None:
-    total = info.get("total_episodes", len(places))
-    if len(places) != total:
+    total = info.get("total_episodes")
+    if total is not None and len(places) != total:
         raise ValueError(
             f"{folder / 'meta' / 'info.json'} counts {total} episodes, the list of episodes has "
             f"{len(places)}: incomplete? Fetch it again, or name those to take with episodes="
@@ -208,14 +211,18 @@ def _count(folder: Path, info: dict, places: list[Place]) -> None:
 def _picked(places: list[Place], episodes, without, folder: Path) -> list[Place]:
     """The episodes to take."""
     there = {place.index for place in places}
-    for what, wanted in (("episodes", episodes), ("without", without)):
-        absent = sorted(set(wanted or []) - there)
+    asked = {"episodes": episodes, "without": without}
+    for what, wanted in asked.items():
+        if isinstance(wanted, str | int):
+            raise ValueError(f"{what} is a list of numbers, not {wanted!r}")
+        asked[what] = None if wanted is None else set(wanted)
+        absent = sorted((asked[what] or set()) - there)
         if absent:
             raise ValueError(
                 f"{folder} lists no episode {absent[0]}; it has {spans(sorted(there))}: "
                 f"correct {what}="
             )
-    taken = (there if episodes is None else set(episodes)) - set(without or [])
+    taken = (there if episodes is None else asked["episodes"]) - (asked["without"] or set())
     if not taken:
         raise ValueError(f"{folder}: no episode is left; it has {spans(sorted(there))}")
     return [place for place in places if place.index in taken]
@@ -350,7 +357,7 @@ def _tasks(folder: Path, places: list[Place]) -> dict[int, str]:
             )
         texts = dict(zip(found["task_index"].to_pylist(), found[text].to_pylist(), strict=True))
     elif lines.exists() or len({text for place in places for text in place.tasks}) != 1:
-        file = lines
+        file = file if (folder / "meta" / "episodes").is_dir() and not lines.exists() else lines
         with errors_name(file):
             texts = {row["task_index"]: row["task"] for row in json_lines(file)}
     else:  # one task, whatever its number

@@ -199,5 +199,6 @@ def _snapshot(repo_id: str, cameras: list[str] | None, **options) -> Path:
     """A data set's folder in the Hub's cache, with the videos of these cameras."""
     # `*` matches across folders, and both versions have the camera's key as a folder
     videos = ["videos/*"] if cameras is None else [f"videos/*{camera}/*" for camera in cameras]
-    wanted = ["meta/*", "data/*", *videos]
+    # an old version's meta_data/info.json: so that it is named as what it is
+    wanted = ["meta/*", "meta_data/info.json", "data/*", *videos]
     return Path(snapshot_download(repo_id, repo_type="dataset", allow_patterns=wanted, **options))

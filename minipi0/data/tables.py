@@ -31,29 +31,35 @@ def stand_in(file: Path) -> str:
     return next((what for begin, what in STAND_INS.items() if start.startswith(begin)), "")
 
 
+class Told(ValueError):
+    """An error that says all: which file, what is wrong, and what to do."""
+
+
 @contextmanager
 def errors_name(file: Path):
     """Whatever goes wrong inside says which file it was and what to do."""
     try:
         yield
+    except Told:
+        raise
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{file} is missing: fetch the data set again, or restore the file"
         ) from None
     except KeyError as error:
-        raise ValueError(
+        raise Told(
             f"{file} has no {error.args[0]!r}, which a LeRobot data set has there: "
             "add it, or fetch the file again"
         ) from error
-    except (TypeError, AttributeError, IndexError) as error:
-        raise ValueError(
+    except (TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
+        raise Told(
             f"{file} does not hold what a LeRobot data set has there ({error}): "
             "compare it with a data set that loads, or fetch the file again"
         ) from error
     except (ValueError, OSError) as error:  # JSON's and pyarrow's errors are ValueErrors
         if what := stand_in(file):
-            raise ValueError(f"{file} is {what}") from error
-        raise ValueError(
+            raise Told(f"{file} is {what}") from error
+        raise Told(
             f"{file} cannot be read, perhaps it is truncated: fetch it again ({error})"
         ) from error
 
@@ -83,7 +89,10 @@ def table(file: Path, columns=None, optional: Iterable[str] = ()) -> pa.Table:
             columns = [name for name in present if columns(name)]
         missing = [name for name in columns or [] if name not in present]
         if missing:
-            raise ValueError(f"no column {missing[0]!r}; it has {', '.join(present)}")
+            raise Told(
+                f"{file} has no column {missing[0]!r}, which info.json declares; it has "
+                f"{', '.join(present)}: choose another feature, or fetch the file again"
+            )
         if columns is not None:
             columns = [*columns, *(name for name in optional if name in present)]
         return parquet.read(columns)

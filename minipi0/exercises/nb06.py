@@ -131,17 +131,22 @@ def stored() -> tuple[float, float, float]:
     if not file.exists():
         file = Path(__file__).parents[2] / "notebooks" / "results" / "06_roads.json"
     found = json.loads(file.read_text())
-    rows = {
-        road: {
-            (key.rsplit(" ", 1)[1], row[0]): row[1]
-            for key, result in found.items()
-            if key.rsplit(", ", 1)[0] == road
-            for row in result["trials"]["new colours"]
-        }
-        for road in ("separate expert", "one giant decoder")
-    }
-    a, b = rows.values()
+    a, b = (_rows(found, road) for road in ("separate expert", "one giant decoder"))
     shared = a.keys() & b.keys()
     only_a = sum(a[start] > b[start] for start in shared)
     only_b = sum(a[start] < b[start] for start in shared)
     return paired_interval(only_a, only_b, len(shared))
+
+
+def _rows(found: dict, road: str) -> dict:
+    """{(seed of the training, of the trial): success} with new colours, at the road's own rate."""
+    of_road = {key: result for key, result in found.items() if key.startswith(f"{road}, seed ")}
+    first = [key for key in of_road if ", seed 0, " in key]
+    best = min(first, key=lambda key: list(found[key]["energy"].values())[-1])
+    rate = best.rsplit(" ", 1)[1]
+    return {
+        (key.split(", ")[-2], row[0]): row[1]
+        for key, result in of_road.items()
+        if key.endswith(f"rate {rate}")
+        for row in result["trials"]["new colours"]
+    }

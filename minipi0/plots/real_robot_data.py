@@ -200,6 +200,7 @@ def futures(moments: list, names: list, fps: float):
     for ax, name in zip(axes[:, 0], names, strict=True):
         ax.set_ylabel(name)
     axes[0, 0].legend(fontsize=8, frameon=False)
+    fig.align_ylabels(axes[:, 0])
     return fig
 
 

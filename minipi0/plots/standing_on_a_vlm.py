@@ -10,23 +10,25 @@ STARTS = {"vlm": ("from the VLM", style.FLOW), "scratch": ("from scratch", style
 
 
 def counts(found: dict[str, dict[str, dict[int, tuple[int, int]]]], chance: float = 1 / 3):
-    """Success against demonstrations a name, a panel for each group of names.
+    """What a beginning gives, against demonstrations a name: four panels, in two rows.
 
-    found: {group: {start: {demonstrations: (successes, trials)}}}. chance: of any of the things.
+    found: {title of a panel: {start: {demonstrations: (how often, trials)}}}. chance: of any of the
+        things.
     Returns the figure.
     """
-    fig, axes = style.figure(1, len(found), size=(4.4, 3.4), sharey=True, squeeze=False)
-    for ax, (group, starts) in zip(axes[0], found.items(), strict=True):
+    fig, axes = style.figure(2, 2, size=(4.6, 2.9), sharex=True, sharey=True)
+    for ax, (group, starts) in zip(axes.flat, found.items(), strict=True):
         for start, points in starts.items():
             name, colour = STARTS[start]
             rates = np.array([success_interval(*pair) for pair in points.values()])
             ax.plot(list(points), rates[:, 0], "o-", color=colour, label=name, ms=4)
             ax.fill_between(list(points), *rates[:, 1:].T, color=colour, alpha=0.2, lw=0)
         ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
-        ax.set(xscale="log", ylim=(0, 1), xlabel="demonstrations a name", title=group)
+        ax.set(xscale="log", ylim=(0, 1), title=group)
         ax.set_xticks(list(points), [str(count) for count in points])
         ax.minorticks_off()
-    axes[0, 0].set_ylabel("success")
+    for ax in axes[1]:
+        ax.set_xlabel("demonstrations a name")
     axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0, 0].legend(loc="upper left")
     return fig

@@ -6,7 +6,6 @@ the arm had got to. So the data show the way back from small errors, which a pol
 perfect demonstrator never shows (Laskey et al., DART, arXiv 1703.09327).
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import minipi0.robot  # noqa: F401 (registers the environments)
+from minipi0.command_line import Parser
 from minipi0.data.writer import Episode, write
 from minipi0.robot.simulator import ACTION_NAMES, FPS, STATE_NAMES
 
@@ -128,9 +128,7 @@ def hash_seed(*numbers: int) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m minipi0.robot.demonstrate", description=__doc__.splitlines()[0]
-    )
+    parser = Parser(prog="python -m minipi0.robot.demonstrate", description=__doc__.splitlines()[0])
     parser.add_argument("--task", nargs="+", required=True, help="one or more, for instance Wall")
     parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     parser.add_argument("--episodes", type=int, default=100, help="of each task (%(default)s)")
@@ -141,7 +139,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("--episodes must be at least 1")
     if args.out.exists():
         parser.error(f"{args.out} exists: name a new folder")
-    print(generate(args.out, args.task, args.episodes, args.seed, image_size=args.image_size))
+    with parser.errors_in_one_line(args):
+        print(generate(args.out, args.task, args.episodes, args.seed, image_size=args.image_size))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ this time. What is written is a small PaliGemma, in PaliGemma's own layout: `Pi0
 puts a fresh action expert beside it, as pi0's authors did with the large one.
 """
 
-import argparse
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from minipi0 import prompt, train, vlm
 from minipi0.checkpoint import run
+from minipi0.command_line import Parser
 from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
 from minipi0.data.sources import cache_folder
 from minipi0.pi0 import Pi0
@@ -139,11 +139,11 @@ def make(out: str | Path, recipe: Pretraining | None = None, progress: bool = Tr
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m minipi0.robot.pretrain", description=__doc__.splitlines()[0]
-    )
+    parser = Parser(prog="python -m minipi0.robot.pretrain", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=CARRIED / "vlm", help="the checkpoint's folder")
-    print(make(parser.parse_args(arguments).out))
+    args = parser.parse_args(arguments)
+    with parser.errors_in_one_line(args):
+        print(make(args.out))
 
 
 if __name__ == "__main__":

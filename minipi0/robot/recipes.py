@@ -4,7 +4,6 @@ A recipe is a table of plain values: demonstrations, sizes, training. Its hash i
 weights' file, so a file tells whether it came from the recipe that stands here.
 """
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -17,6 +16,7 @@ import torch
 from minipi0 import data, train
 from minipi0.baselines import Regression
 from minipi0.checkpoint import run
+from minipi0.command_line import Parser
 from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
 from minipi0.data.sources import cache_folder
 from minipi0.pi0 import Pi0
@@ -144,16 +144,15 @@ def make(name: str, out: str | Path, recipe: Recipe | None = None, progress: boo
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m minipi0.robot.recipes", description=__doc__.splitlines()[0]
-    )
+    parser = Parser(prog="python -m minipi0.robot.recipes", description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=RECIPES, nargs="+")
     parser.add_argument(
         "--out", type=Path, default=CARRIED, help="the checkpoints' folder (the package's own)"
     )
     args = parser.parse_args(arguments)
-    for name in args.name:
-        print(make(name, args.out / name))
+    with parser.errors_in_one_line(args):
+        for name in args.name:
+            print(make(name, args.out / name))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ error), and the connection goes on. Each connection has a policy state of its ow
 mix up; the model computes for one of them at a time.
 """
 
-import argparse
 import functools
 import http
 import threading
@@ -22,6 +21,8 @@ import msgpack
 import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
+
+from minipi0.command_line import Parser, in_words
 
 LARGEST_MESSAGE = 2**25  # bytes; three cameras of 1920x1080 uncompressed are 18 MiB
 
@@ -146,7 +147,7 @@ def _unpack_array(value: dict):
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m minipi0.serve", description="Serve a policy as openpi does, by websocket."
     )
     parser.add_argument("--checkpoint", required=True, help="a folder, or a Hugging Face repo id")
@@ -179,7 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
         say = functools.partial(print, flush=True)  # at once, also into a file
         server = start(first.another, args.host, args.port, facts=facts, report=say)
     except (ValueError, OSError) as error:  # also a file or a port that is not to be had
-        parser.error(str(error))
+        parser.error(in_words(str(error), args))
     with server:
         where = f"ws://{args.host}:{server.socket.getsockname()[1]}"
         say(f"serving {args.checkpoint} on {where}; a chunk takes {seconds:.2f} s")

@@ -8,7 +8,6 @@ same command goes on where it was stopped. A trial does not depend on the others
 of workers: every worker computes with one thread, so that sums are added in one order.
 """
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -29,6 +28,7 @@ import minipi0.robot  # noqa: F401 (registers the environments)
 from minipi0 import intervals
 from minipi0.baselines import NOISE
 from minipi0.checkpoint import open_checkpoint, write_atomically
+from minipi0.command_line import Parser, in_words
 from minipi0.robot.policy import Policy
 from minipi0.robot.rollout import Trial, contact_sheet, rollout, write_video
 
@@ -322,7 +322,7 @@ def _option(text: str) -> tuple[str, object]:
 
 def main(arguments: list[str] | None = None) -> None:
     """python -m minipi0.evaluate"""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m minipi0.evaluate",
         description="How often does a policy succeed in the simulator?",
         epilog=f"Tasks: {', '.join(tasks())}",
@@ -371,8 +371,8 @@ def main(arguments: list[str] | None = None) -> None:
         why = "stopped" if isinstance(error, KeyboardInterrupt) else "a worker was killed (memory?)"
         print(f"{why}; what is finished is in {args.out}, and the same command goes on")
         raise SystemExit(1) from None
-    except (ValueError, FileNotFoundError) as error:
-        parser.error(str(error))
+    except (ValueError, OSError) as error:  # also a repository that cannot be fetched
+        parser.error(in_words(str(error), args))
     for other in found[1:]:
         c = intervals.compare(found[0], other)
         print(

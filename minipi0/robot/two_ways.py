@@ -8,7 +8,6 @@ pauses, and nothing in the observation tells beforehand which.
 This made the data set that the package carries. State, action and control rate: `simulator`.
 """
 
-import argparse
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from minipi0.command_line import Parser
 from minipi0.data.writer import Episode, write
 from minipi0.robot import simulator
 from minipi0.robot.simulator import (
@@ -238,7 +238,7 @@ def generate(out: Path, episodes: int = 80, seed: int = 0, size: int = 96) -> Pa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m minipi0.robot.two_ways",
         description="Simulated demonstrations in LeRobot's v3.0 layout.",
     )
@@ -261,7 +261,8 @@ def main() -> None:
         parser.error("--episodes must be at least 1, --size even")
     if arguments.out.exists():
         parser.error(f"{arguments.out} exists: name a new folder")
-    print(generate(arguments.out, arguments.episodes, arguments.seed, arguments.size))
+    with parser.errors_in_one_line(arguments):
+        print(generate(arguments.out, arguments.episodes, arguments.seed, arguments.size))
 
 
 if __name__ == "__main__":

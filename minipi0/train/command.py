@@ -15,16 +15,18 @@ import torch
 
 from minipi0 import data, evaluate, prompt
 from minipi0.checkpoint import open_checkpoint, run
+from minipi0.command_line import Parser, taken, which_data
 from minipi0.config import VOCABULARY, Pi0Config
+from minipi0.normalise import STATISTICS
 from minipi0.pi0 import Pi0
 from minipi0.train import tuning
 from minipi0.train.loop import Recipe, fit
 from minipi0.train.team import join
 
 
-def options() -> argparse.ArgumentParser:
+def options() -> Parser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m minipi0.train", description="Train a pi0 on a LeRobot data set."
     )
     option, flag = parser.add_argument, functools.partial(parser.add_argument, action="store_true")
@@ -36,6 +38,8 @@ def options() -> argparse.ArgumentParser:
     )
     option("--weights", nargs="+", type=float, help="how often each of several data sets is drawn")
     option("--data-revision", help="branch, tag or commit of that repository")
+    which_data(parser)
+    option("--normalise", default="z-score", choices=STATISTICS, help="(default: %(default)s)")
     option("--out", required=True, help="folder for the model and the state to resume from")
     option("--steps", type=int, default=500)
     option("--batch-size", type=int, default=64, help="chunks a step, of all parts and processes")
@@ -50,7 +54,8 @@ def options() -> argparse.ArgumentParser:
         "--cameras", nargs="*", help="camera keys in order, none for an empty slot (default: all)"
     )
     option("--augment", action="store_true", help="crop, turn and recolour the pictures")
-    option("--test-every", type=int, default=5, help="hold every n-th episode out (0: none)")
+    option("--test-every", type=int, default=5, help="hold one of n episodes out (0: none)")
+    option("--test-seed", type=int, help="which ones (default 0)")
     option("--seed", type=int, default=0)
     option("--save-every", type=int, default=500)
     flag("--resume", help="go on from the state in --out")
@@ -65,13 +70,38 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line: train, save the model, and score it on the held-out episodes."""
     parser = options()
     args = parser.parse_args(arguments)
+    with parser.errors_in_one_line(args):
+        try:
+            _run(parser, args)
+        except KeyboardInterrupt:
+            parser.exit(130, f"{parser.prog}: stopped. {_go_on(args)}\n")
+        except torch.OutOfMemoryError:
+            parser.exit(
+                1,
+                f"{parser.prog}: error: the device has no memory left: give --grad-accumulation, a "
+                "smaller --batch-size, --freeze or --lora\n",
+            )
+
+
+def _run(parser: Parser, args: argparse.Namespace) -> None:
     out = Path(args.out).expanduser()
     if (out / run.STATE).exists() and not args.resume:
-        parser.error(f"{args.out} holds a run already: --resume it, or choose another folder")
+        parser.error(f"{args.out} holds a run already: --resume it, or choose another --out")
+    if args.resume and not (out / run.STATE).exists():
+        parser.error(f"nothing to resume: {args.out} holds no run; leave --resume out to begin one")
     if (out / "model.safetensors").exists() and not args.resume:
-        parser.error(f"{args.out} holds a model already: choose another folder")
+        parser.error(f"{args.out} holds a model already: choose another --out, or --start from it")
     if args.freeze and args.lora is not None:
         parser.error("--lora freezes all but its adapters: give --freeze or --lora")
+    if len(args.data) > 1 and (args.episodes or args.without):
+        parser.error("--episodes and --without are of one data set, and --data names several")
+    if args.weights and len(args.data) == 1:
+        parser.error("--weights are of several data sets, and --data names one")
+    for name in ("steps", "batch_size", "save_every"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} is at least 1, not {getattr(args, name)}")
+    if args.test_every < 0:
+        parser.error(f"--test-every is at least 1, or 0 for none, not {args.test_every}")
 
     accelerator = join(out)
     first = accelerator is None or accelerator.is_main_process
@@ -87,6 +117,9 @@ def main(arguments: list[str] | None = None) -> None:
         prompt_length=None,
         tokenizer=tokenizer,
         test_every=args.test_every or None,
+        test_seed=args.test_seed,
+        normalise=args.normalise,
+        **taken(args),
     )
     if args.start:  # the robot is padded to the model
         load |= dict(state_dim=config.state_dim, action_dim=config.action_dim)
@@ -130,15 +163,26 @@ def main(arguments: list[str] | None = None) -> None:
     if not first:
         return
     print(f"trained model: {args.out}")
+    _score(args, load, model, accelerator)
+    print(f"act with it: python -m minipi0.serve --checkpoint {args.out}")
+    print(f"train on: the same command with --resume and --steps above {args.steps}")
+
+
+def _score(args: argparse.Namespace, load: dict, model: Pi0, accelerator) -> None:
+    """Print how well the model forecasts the held-out episodes."""
     if not args.test_every:
         return
     if args.shard:
-        model = Pi0.from_pretrained(out, dtype=torch.float32).to(accelerator.device)
+        model = Pi0.from_pretrained(args.out, dtype=torch.float32).to(accelerator.device)
     held_out = data.load(**load, split="test")
     indices = evaluate.spread(held_out, 256)
     score, low, high = evaluate.open_loop(model, held_out, indices).interval()
-    what = f"energy score of 10 steps on {len(held_out.episodes)} held-out episodes"
-    print(f"{what}: {score:.3f} (95 % interval {low:.3f} … {high:.3f})")
+    count = len(held_out.episodes)
+    what = f"energy score of 10 steps on {count} held-out episode{'s' if count > 1 else ''}"
+    if count == 1:  # its frames are no independent trials
+        print(f"{what}: {score:.3f} (one episode gives no interval: lower --test-every)")
+    else:
+        print(f"{what}: {score:.3f} (95 % interval {low:.3f} … {high:.3f})")
 
 
 def _start(args):
@@ -152,6 +196,13 @@ def _start(args):
     if args.horizon is not None:  # no weight depends on it
         config = replace(config, horizon=args.horizon)
     return config, prompt.by_name(named, config.vocab_size) if args.start else None
+
+
+def _go_on(args: argparse.Namespace) -> str:
+    """What to do after a run was stopped."""
+    if (Path(args.out).expanduser() / run.STATE).exists():
+        return "The same command with --resume goes on from the last saved step"
+    return "Nothing was saved yet (--save-every): start the command again"
 
 
 def _cameras(names: list[str] | None) -> list[str | None] | None:

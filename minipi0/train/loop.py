@@ -4,9 +4,11 @@ AdamW, warm-up and cosine, clipped gradients, an exponential moving average of t
 Everything random in step s (which chunks, their noise, their tau, their augmentation) is a function
 of (seed, s) alone. So a resumed run needs no generator's state to go on as if never interrupted: on
 the CPU, bit for bit. And a batch that is computed in parts, one after another (`grad_accumulation`)
-or in several processes (`Team`), gives the numbers of the whole batch.
+or in several processes (`Team`), gives the numbers of the whole batch. The next batch is made while
+the step runs (`feed`).
 """
 
+import functools
 import inspect
 import math
 import warnings
@@ -25,6 +27,7 @@ from minipi0.checkpoint.adapters import whole
 from minipi0.compiled import compiled
 from minipi0.train import augment as pictures
 from minipi0.train import tuning
+from minipi0.train.feed import ahead
 from minipi0.train.team import Team
 
 
@@ -198,18 +201,12 @@ def fit(
                 _save_model(model, out, average, team)
         model.train()
         loss_of = team.share(compiled(model.loss, model) if compile else model.loss, model)
-        still = pictures.wrists(getattr(dataset, "cameras", []))
         shown = dict(total=recipe.steps, initial=len(losses), unit="step")
-        bar = tqdm(range(len(losses), recipe.steps), **shown, disable=not (progress and team.first))
-        for step in bar:
-            indices = recipe.indices(step, len(dataset))
-            observation, actions, mask = dataset.batch(team.mine(indices))
-            if augment and observation.images.numel():
-                generator = _generator(recipe.seed, -1 - step)
-                draws = pictures.draw(len(indices), observation.images.shape[1], generator)
-                observation.images = pictures.apply(
-                    observation.images, team.mine(draws), still or None
-                )
+        shown["disable"] = not (progress and team.first)
+        made = functools.partial(_batch, dataset, recipe, team, augment)
+        bar = tqdm(ahead(made, range(len(losses), recipe.steps)), **shown)
+        for step, (indices, batch) in bar:
+            actions = batch[1]
             noise = _generator(recipe.seed, 2 * step + 1)
             drawn = {"generator": noise}
             if parts > 1:  # for the whole batch: every part takes its own
@@ -218,7 +215,6 @@ def fit(
                 drawn = {"noise": team.mine(every), "tau": team.mine(tau)}
             try:
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                    batch = (observation, actions, mask)
                     loss = _backward(loss_of, batch, drawn, grad_accumulation, device, team)
             except ValueError as error:
                 error.add_note(f"That was in step {step}, for the chunks {indices.tolist()}.")
@@ -254,6 +250,19 @@ def fit(
     average.swap()
     model.eval()
     return losses
+
+
+def _batch(dataset, recipe: Recipe, team: Team, augment: bool, step: int):
+    """(the whole batch's indices, this process's share of the batch) of a step."""
+    indices = recipe.indices(step, len(dataset))
+    observation, actions, mask = dataset.batch(team.mine(indices))
+    if augment and observation.images.numel():
+        still = pictures.wrists(getattr(dataset, "cameras", []))
+        draws = pictures.draw(
+            len(indices), observation.images.shape[1], _generator(recipe.seed, -1 - step)
+        )
+        observation.images = pictures.apply(observation.images, team.mine(draws), still or None)
+    return indices, (observation, actions, mask)
 
 
 def _save_model(model: nn.Module, out: Path, average: tuning.Average, team: Team) -> None:

@@ -20,7 +20,8 @@ export default {
       inputs.push(element(label, "input", { type: "number", step: "any", "aria-label": question }));
       element(label, "span", {}, unit);
     }
-    for (const input of inputs) input.addEventListener("input", () => { model.set("guess", input.value); model.save_changes(); });
+    const guessed = (guess) => { model.set("guess", guess); model.save_changes(); };
+    for (const input of inputs) input.addEventListener("input", () => { guessed(input.value); keep(question, input.value); });
     root.addEventListener("submit", (event) => event.preventDefault()); // Enter sends nothing anywhere
     keepKeys(root);
 
@@ -33,7 +34,13 @@ export default {
       write(said, guess === "" ? "Choose before you go on." : `Your guess: ${guess}${choices.length ? "" : ` ${unit}`}. The next cell has the answer.`);
     }
     model.on("change:guess", place);
+    const kept = keptFor(question);
+    if (!model.get("guess") && kept && (!choices.length || choices.includes(kept))) guessed(kept);
     place();
     return () => { model.off("change:guess", place); root.remove(); };
   },
 };
+
+// The browser keeps a guess for as long as it keeps anything of this page: it outlives a reload. Some pages may keep nothing.
+function keep(question, guess) { try { localStorage.setItem(`minipi0: ${question}`, guess); } catch { /* then not */ } }
+function keptFor(question) { try { return localStorage.getItem(`minipi0: ${question}`); } catch { return null; } }

@@ -12,7 +12,7 @@ class Guess(Canvas):
     `Guess("How far from its end?", unit="cm")`.
 
     Traits: question, choices, unit to read; guess to read and to set: one of the choices, or a
-    number as text; "" until the reader has guessed.
+    number as text; "" until the reader has guessed. The browser keeps a guess over a reload.
 
     Raises traitlets.TraitError for another guess, ValueError for no question or a single choice.
     """
