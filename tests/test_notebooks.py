@@ -27,12 +27,13 @@ def markdown(path: Path) -> str:
 
 
 def headings(path: Path) -> set[str]:
-    """The anchors that Jupyter makes of a notebook's or a Markdown file's headings."""
-    return {
+    """The anchors that Jupyter makes of a notebook's headings, GitHub of a Markdown file's."""
+    found = {
         line.lstrip("#").strip().replace(" ", "-")
         for line in markdown(path).splitlines()
         if line.startswith("#")
     }
+    return {anchor.lower() for anchor in found} if path.suffix == ".md" else found
 
 
 @each
