@@ -200,7 +200,9 @@ def futures(moments: list, names: list, fps: float):
     for ax, name in zip(axes[:, 0], names, strict=True):
         ax.set_ylabel(name)
     axes[0, 0].legend(fontsize=8, frameon=False)
-    fig.align_ylabels(axes[:, 0])
+    fig.get_layout_engine().set(
+        rect=(0.03, 0, 0.97, 1)
+    )  # shared axes hide the names' width from it
     return fig
 
 
