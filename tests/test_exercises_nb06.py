@@ -34,7 +34,7 @@ def test_insulate(capsys):
         (lambda cache: [(k.detach(), v) for k, v in cache], "through the values"),
         (lambda cache: [(0 * k.detach(), v.detach()) for k, v in cache], "numbers changed"),
         (lambda cache: [(k.detach(), v.detach()) for k, v in cache[:1]], "2 layers"),
-        (lambda cache: [k.detach() for k, v in cache], "keys, values"),
+        (lambda cache: [k.detach() for k, v in cache], "pair of keys and values"),
         (lambda cache: None, "list of (keys, values)"),
         (lambda cache: [(k.detach_(), v.detach_()) for k, v in cache], "stopped with"),
     ]:
