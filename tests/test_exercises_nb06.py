@@ -36,7 +36,7 @@ def test_insulate(capsys):
         (lambda cache: [(k.detach(), v.detach()) for k, v in cache[:1]], "2 layers"),
         (lambda cache: [k.detach() for k, v in cache], "pair of keys and values"),
         (lambda cache: None, "list of (keys, values)"),
-        (lambda cache: [(k.detach_(), v.detach_()) for k, v in cache], "stopped with"),
+        (lambda cache: [(k.detach_(), v.detach_()) for k, v in cache], "make new tensors"),
     ]:
         refused(capsys, "06.2", answer, words)
 
