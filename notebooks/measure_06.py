@@ -192,6 +192,33 @@ def measure(road: Road, seed: int, rate: float, chunks, held_out) -> dict:
     }
 
 
+def costs_side_by_side(chunks) -> None:
+    """Measure the cost of all roads in turn, three times, and note the medians in RESULTS: what a
+    busy machine adds, it adds to all.
+    """
+    rounds = []
+    for _ in range(3):
+        rounds.append({})
+        for name, road in ROADS.items():
+            model = road.model()
+            asked = pretrain.pictures(500, pretrain.HELD_OUT, progress=False)
+            rounds[-1][name] = cost(
+                CoTrained(model, asked) if road.questions else model, model, chunks
+            )
+    results = load()
+    for key, result in results.items():
+        name = key.split(", seed ")[0]
+        for what in result["milliseconds"]:
+            result["milliseconds"][what] = sorted(one[name][what] for one in rounds)[1]
+    write(results)
+
+
+def write(results: dict[str, dict]) -> None:
+    """A line for every training."""
+    lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in results.items())
+    write_atomically(RESULTS, lambda path: path.write_text(f"{{{lines}}}\n"))
+
+
 def last_energy(result: dict) -> float:
     return list(result["energy"].values())[-1]
 
@@ -212,9 +239,7 @@ def add(key: str, road: Road, seed: int, rate: float, chunks, held_out) -> None:
     if key in load():
         return
     began, found = time.time(), measure(road, seed, rate, chunks, held_out)
-    results = load() | {key: found}  # read again: another process may have added its own
-    lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in results.items())
-    write_atomically(RESULTS, lambda path: path.write_text(f"{{{lines}}}\n"))
+    write(load() | {key: found})  # read again: another process may have added its own
     rates = {group: sum(t[1] for t in ts) / len(ts) for group, ts in found["trials"].items()}
     print(key, f"{time.time() - began:.0f} s", rates, found["skill"], found["energy"], flush=True)
 
@@ -241,6 +266,7 @@ def main() -> None:
         for name, road in wanted.items():
             rate = best_rate(load(), name)
             add(f"{name}, seed {seed}, rate {rate:g}", road, seed, rate, chunks, held_out)
+    costs_side_by_side(chunks)
 
 
 if __name__ == "__main__":

@@ -81,14 +81,6 @@ def _success(ax, found, colours) -> None:
             ax.plot([x, x], [low, high], color=style.INK, lw=1)
             ax.plot([x] * len(counts), counts[:, 0] / counts[:, 1], ".", color=style.INK, ms=3)
     ax.axhline(1 / 3, color=style.INK, lw=0.8, ls=":")
-    ax.annotate(
-        "any of the three things",
-        (2.45, 1 / 3),
-        (0, 3),
-        textcoords="offset points",
-        fontsize=8,
-        ha="right",
-    )
     ax.set(xticks=range(len(GROUPS)), xticklabels=GROUPS, ylim=(0, 1))
     ax.set(title="success in closed loop", xlabel="names that are asked for")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
