@@ -20,14 +20,6 @@ COUNTS = {
     **{"tasks v3": 100, "table": 200, "images": 100, "video": 500},
 }
 CHECKED = ("model", "model config", "released", "run", "index")  # by checksums
-# faults of minipi0/data that are known: take a kind out when it is mended
-OPEN = {
-    "episodes v3": "pyarrow's NotImplementedError and UnicodeDecodeError come out as they are",
-    "tasks v3": "pyarrow's NotImplementedError comes out as it is",
-    "table": "pyarrow's NotImplementedError comes out as it is",
-    "images": "pyarrow's NotImplementedError comes out as it is",
-    "video": "AttributeError for a video without a known codec, EOFError for one without an end",
-}
 SLOW = 10  # seconds, for files of some kilobytes
 
 
@@ -62,12 +54,7 @@ def found() -> dict[str, list[dict]]:
     return mutated(0, COUNTS)
 
 
-def kinds() -> list:
-    known = {kind: pytest.mark.xfail(reason=reason) for kind, reason in OPEN.items()}
-    return [pytest.param(kind, marks=known.get(kind, ())) for kind in COUNTS]
-
-
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", COUNTS)
 def test_a_changed_file_is_refused_or_read_right(found, kind):
     assert complaints(kind, found[kind]) == []
     assert any(row["ended"] == "refused" for row in found[kind])
@@ -77,5 +64,4 @@ def test_a_changed_file_is_refused_or_read_right(found, kind):
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_500_of_every_kind(seed):
     found = mutated(seed, dict.fromkeys(COUNTS, 500))
-    closed = {kind: rows for kind, rows in found.items() if kind not in OPEN}
-    assert [row for kind, rows in closed.items() for row in complaints(kind, rows)] == []
+    assert [row for kind, rows in found.items() for row in complaints(kind, rows)] == []

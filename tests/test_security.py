@@ -243,7 +243,6 @@ def test_absurd_sizes_of_others(tmp_path):
         Pi0.from_pretrained(tmp_path)
 
 
-@pytest.mark.xfail(reason="minipi0/data lets PIL's and the parser's own errors through")
 @pytest.mark.parametrize("what", ["image", "nesting"])
 def test_a_data_set_that_unpacks_to_gigabytes(what, tmp_path, monkeypatch):
     """A PNG of 200 kB with 196 million pixels; an info.json of brackets alone."""

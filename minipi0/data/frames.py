@@ -37,6 +37,10 @@ from minipi0.data.tables import matrix, stand_in
 
 THREADS = 2
 RULE = 2  # raise it whenever decoding or resizing changes: old arrays are then not found
+BROKEN = (  # what PyAV, PIL and pyarrow raise for a damaged file
+    *(av.error.FFmpegError, pa.ArrowException, Image.DecompressionBombError),
+    *(ValueError, OSError, EOFError, IndexError, AttributeError),  # no stream, no codec
+)
 ASTRAY = 0.51  # periods by which a frame may be shown early or late
 
 
@@ -78,7 +82,7 @@ def depth(recording: Recording, camera: str) -> str:
         next(_images(file, camera, 8, recording.info["features"][camera].get("shape")))
     except NoColours as error:
         return str(error)
-    except (av.error.FFmpegError, ValueError, OSError, IndexError, StopIteration):
+    except (*BROKEN, StopIteration):
         pass  # a missing or broken file: `load` says it
     return ""
 
@@ -272,7 +276,7 @@ def _decode_file(
             found += 1
     except (_Contradiction, NoColours) as error:
         raise ValueError(f"{file}: {error}") from error
-    except (av.error.FFmpegError, ValueError, OSError, IndexError) as error:  # Index: no stream
+    except BROKEN as error:
         if isinstance(error, InterruptedError):
             raise
         if what := stand_in(file):

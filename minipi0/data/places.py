@@ -112,7 +112,9 @@ def _v3(folder: Path, info: dict, cameras: list[str]) -> Iterator[Place]:
             "fetch the data set again"
         )
     for file in files:
-        for row in table(file, lambda name: not name.startswith("stats/")).to_pylist():
+        with errors_name(file):
+            rows = table(file, lambda name: not name.startswith("stats/")).to_pylist()
+        for row in rows:
             videos = {}
             with errors_name(file):
                 index, length = int(row["episode_index"]), int(row["length"])

@@ -56,7 +56,7 @@ def errors_name(file: Path):
             f"{file} does not hold what a LeRobot data set has there ({error}): "
             "compare it with a data set that loads, or fetch the file again"
         ) from error
-    except (ValueError, OSError) as error:  # JSON's and pyarrow's errors are ValueErrors
+    except (ValueError, OSError, pa.ArrowException) as error:  # JSON's are ValueErrors
         if what := stand_in(file):
             raise Told(f"{file} is {what}") from error
         raise Told(

@@ -1,6 +1,8 @@
 """How the checks read a reader's numbers and compare them."""
 
+import json
 import math
+from pathlib import Path
 
 COUNT = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -37,3 +39,13 @@ def numbers(answer, names: str, count: int | None = None, whole: bool = False) -
 
 def near(a, b, tolerance: float = 1e-3) -> bool:
     return abs(float(a) - b) <= tolerance
+
+
+def measured(name: str) -> dict:
+    """What a notebook's measuring command wrote, "06_roads.json": beside the notebook that runs, or
+    in this repository.
+    """
+    file = Path("results") / name
+    if not file.exists():
+        file = Path(__file__).parents[2] / "notebooks" / "results" / name
+    return json.loads(file.read_text())

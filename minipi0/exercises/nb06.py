@@ -3,8 +3,9 @@
 import torch
 
 from minipi0 import ExpertConfig, Pi0, Pi0Config, VisionConfig
+from minipi0.evaluate import paired_interval
 from minipi0.exercises import exercise
-from minipi0.exercises.answers import near, numbers
+from minipi0.exercises.answers import measured, near, numbers
 
 _HEADS = dict(depth=2, num_heads=2, num_kv_heads=1, head_dim=8)
 VLM_PARTS = {
@@ -122,15 +123,7 @@ def judge_difference(answer, tolerance: float) -> str | None:
 
 def stored() -> tuple[float, float, float]:
     """(difference, low, high): the separate expert minus the giant decoder, new colours."""
-    import json
-    from pathlib import Path
-
-    from minipi0.evaluate import paired_interval
-
-    file = Path("results") / "06_roads.json"
-    if not file.exists():
-        file = Path(__file__).parents[2] / "notebooks" / "results" / "06_roads.json"
-    found = json.loads(file.read_text())
+    found = measured("06_roads.json")
     a, b = (_rows(found, road) for road in ("separate expert", "one giant decoder"))
     shared = a.keys() & b.keys()
     only_a = sum(a[start] > b[start] for start in shared)

@@ -2,8 +2,9 @@
 
 import torch
 
+from minipi0.evaluate import paired_interval
 from minipi0.exercises import exercise
-from minipi0.exercises.answers import near, numbers
+from minipi0.exercises.answers import measured, near, numbers
 
 
 def shares(counts, power: float) -> torch.Tensor:
@@ -102,15 +103,7 @@ def _worth(answer):
 
 def stored(group: str = "new colours", count: int = 50) -> tuple[float, float, float]:
     """(difference, low, high): the policy from the VLM minus the one from scratch."""
-    import json
-    from pathlib import Path
-
-    from minipi0.evaluate import paired_interval
-
-    file = Path("results") / "07_standing.json"
-    if not file.exists():
-        file = Path(__file__).parents[2] / "notebooks" / "results" / "07_standing.json"
-    found = json.loads(file.read_text())
+    found = measured("07_standing.json")
     a, b = (
         {
             (seed, row[0]): row[1]

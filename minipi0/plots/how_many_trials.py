@@ -110,15 +110,8 @@ def peeking(looks, p_values, false_alarms: dict):
     left.set_title(f"{alarmed.sum()} of {len(alarmed)} comparisons would have stopped")
     names = list(false_alarms)
     colours = [style.REGRESSION if false_alarms[n] > 0.06 else style.FLOW for n in names]
-    right.barh(names, list(false_alarms.values()), color=colours)
-    for row, value in enumerate(false_alarms.values()):
-        right.annotate(
-            f"{value:.1%}",
-            (value, row),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-        )
+    bars = right.barh(names, list(false_alarms.values()), color=colours)
+    right.bar_label(bars, [f"{value:.1%}" for value in false_alarms.values()], padding=6)
     right.axvline(0.05, color=style.INK, lw=1, ls="--", zorder=0)
     right.invert_yaxis()
     right.set(title='"one is better", though they are equal', xlim=(0, 0.3))

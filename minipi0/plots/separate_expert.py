@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from minipi0.intervals import over_seeds, success_interval
+from minipi0.intervals import success_interval
 from minipi0.plots import style
 
 COLOURS = (
@@ -110,32 +110,18 @@ def _cost(ax, found, colours) -> None:
         (0.2, euler, least[0], None),
         (-0.2, training, least[1], "//"),
     ):
-        relative = np.array(values) / low
-        ax.barh(
+        bars = ax.barh(
             np.arange(len(names)) + shift,
-            relative,
+            np.array(values) / low,
             0.36,
             color=[colours[n] for n in names],
             hatch=hatch,
             edgecolor="white",
         )
-        for y, value, shown in zip(np.arange(len(names)) + shift, relative, values, strict=True):
-            ax.annotate(
-                f"{shown:.1f} ms",
-                (value, y),
-                (3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-            )
+        ax.bar_label(bars, [f"{value:.1f} ms" for value in values], padding=3, fontsize=8)
     ax.set(
         yticks=[],
         xlabel="times the cheapest",
         title="cost: an Euler step, a training step (hatched)",
     )
     ax.set_xlim(0, ax.get_xlim()[1] * 1.15)
-
-
-def mean_of(found: list[dict], value) -> tuple[float, float]:
-    """The mean of `value(result)` over the seeds, and the half-width of its 95 % interval."""
-    return over_seeds([value(result) for result in found])
