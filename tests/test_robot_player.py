@@ -79,7 +79,7 @@ def test_an_episode_is_played_from_python_and_listed(player):
     assert (player.scene, player.instruction, player.policy) == ("a dot", "go ahead", "flow")
     player.seed, player.steps = 3, 1
     player.playing = True
-    until(player, lambda: player.results)
+    until(player, lambda: player.heard and player.heard[-1][0].get("frame") == 7)  # the last one
     (result,) = player.results
     assert result | {"side": 1} == result and result["success"] and not result["touched"]
     assert (result["seed"], result["steps"], result["actions"]) == (3, 1, 7)
