@@ -49,13 +49,21 @@ def alone(out: Path) -> Iterator[None]:
                 ) from None
             except OSError:
                 pass  # a file system without locks
-        for name in (STATE, "model.safetensors", "config.json"):
-            for leftover in out.glob(f".{name}.*"):
-                leftover.unlink()
-        yield
+        _sweep(out)
+        try:
+            yield
+        finally:
+            _sweep(out)  # Ctrl-C can come just before, or in, a write's own tidying
     finally:
         if folder is not None:
             os.close(folder)
+
+
+def _sweep(out: Path) -> None:
+    """Remove the temporary files of writes that were cut off."""
+    for name in (STATE, "model.safetensors", "config.json"):
+        for leftover in out.glob(f".{name}.*"):
+            leftover.unlink(missing_ok=True)
 
 
 def save(
