@@ -22,7 +22,8 @@ FLAGS = [
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason=f"no Chromium found (looked for {', '.join(NAMES)})"
 )
-LIMIT = 60_000  # ms: machines under test are busy
+LIMIT = 120_000  # ms: machines under test are busy
+KERNEL = {"kernel_name": "python3", "startup_timeout": 180, "timeout": 300}  # for NotebookClient
 
 MODEL_JS = """window.makeModel = (state) => {  // what a widget asks of its model
   const heard = {};
@@ -60,7 +61,8 @@ def blank_page(**context):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        options = dict(executable_path=CHROMIUM, args=FLAGS, timeout=LIMIT)
+        browser = playwright.chromium.launch(**options)
         page = browser.new_context(viewport={"width": 1300, "height": 1000}, **context).new_page()
         page.set_default_timeout(LIMIT)
         page.errors = []

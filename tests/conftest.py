@@ -11,9 +11,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# what hypothesis makes up is the same in every run, unless the soak is asked for
-hypothesis.settings.register_profile(
-    "ci", max_examples=30, deadline=None, derandomize=True, database=None
+# no clock decides: neither an example nor the making of one is too slow on a busy machine
+options = dict(
+    deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.register_profile("soak", max_examples=2000, deadline=None, database=None)
+# what hypothesis makes up is the same in every run, unless the soak is asked for
+hypothesis.settings.register_profile("ci", max_examples=30, derandomize=True, **options)
+hypothesis.settings.register_profile("soak", max_examples=2000, **options)
 hypothesis.settings.load_profile("ci")

@@ -61,13 +61,13 @@ def life(out: Path, steps: int | None = None, most: int | None = None) -> int:
 
 def ended(pid: int) -> int:
     """The exit status of a life, or minus the signal that ended it."""
-    for _ in range(6000):
+    for _ in range(30000):
         if (found := os.waitpid(pid, os.WNOHANG))[0]:
             return os.waitstatus_to_exitcode(found[1])
         time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    raise TimeoutError("a life went on for a minute")
+    raise TimeoutError("a life went on for five minutes")
 
 
 def names(out: Path) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from browser import KERNEL
 from nbclient import NotebookClient
 
 from minipi0.data.writer import Episode, write
@@ -68,7 +69,7 @@ def run_on(name: str, folder: Path, monkeypatch, changes: dict) -> str:
         (cell,) = [cell for cell in code if old in cell.source]
         cell.source = cell.source.replace(old, new)
     place = {"metadata": {"path": str(NOTEBOOKS)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=place).execute()
+    NotebookClient(notebook, **KERNEL, resources=place).execute()
     outputs = [output for cell in code for output in cell.outputs]
     return "".join(output.text for output in outputs if output.get("name") == "stdout")
 

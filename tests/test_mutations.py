@@ -20,7 +20,7 @@ COUNTS = {
     **{"tasks v3": 100, "table": 200, "images": 100, "video": 500},
 }
 CHECKED = ("model", "model config", "released", "run", "index")  # by checksums
-SLOW = 10  # seconds, for files of some kilobytes
+SLOW = 10  # seconds of CPU, for files of some kilobytes
 
 
 def mutated(seed: int, counts: dict[str, int]) -> dict[str, list[dict]]:

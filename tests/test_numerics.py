@@ -106,7 +106,7 @@ def test_training_repeats_bit_for_bit():
     assert trained() == first
     threads = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n"
     done = subprocess.run(
-        [sys.executable, "-c", threads + PROGRAM], capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", threads + PROGRAM], capture_output=True, text=True, timeout=600
     )
     assert done.stdout.strip() == first, done.stderr
 

@@ -116,8 +116,7 @@ def test_a_page_that_opens_gets_the_last_moment_and_an_error_is_shown(player):
     assert player.heard[-1][0]["frame"] == 1
     player.policy = "broken"
     player.playing = True
-    player._live._thread.join(0.01)
-    until(player, lambda: player.trouble or player.news.wait(0.05))
+    _wait(lambda: player.trouble)
     assert player.trouble == "ValueError: the weights are of another robot"
     player.policy = "flow"
     assert player.trouble == ""

@@ -136,7 +136,7 @@ def test_training_writes_to_its_folder_and_the_cache_alone(tmp_path):
         [sys.executable, "-B", "-c", AUDITED, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         env={**os.environ, **given},
         cwd=home,
     )

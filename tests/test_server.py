@@ -47,7 +47,10 @@ def running():
 
 
 def robot(running):
-    url, options = f"ws://127.0.0.1:{running.port}", dict(compression=None, max_size=None)
+    url, options = (
+        f"ws://127.0.0.1:{running.port}",
+        dict(compression=None, max_size=None, open_timeout=60),
+    )
     connection = running.clients.enter_context(connect(url, **options))
     return connection, server.unpack(connection.recv())
 
@@ -112,7 +115,7 @@ def test_a_message_that_is_too_large_ends_only_its_own_connection(running):
 
 
 def test_health(running):
-    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/healthz", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/healthz", timeout=60) as answer:
         assert answer.status == 200 and answer.read() == b"OK\n"
 
 
@@ -120,7 +123,7 @@ def test_the_latency_is_reported_by_part(running):
     connection, _ = robot(running)
     ask(connection, {"state": np.zeros(1)})
     connection.close()
-    for _ in range(100):
+    for _ in range(1200):  # a minute at most
         if any("left" in line for line in running.lines):
             break
         threading.Event().wait(0.05)
@@ -184,7 +187,7 @@ def nested(depth: int) -> bytes:
 def test_what_nobody_should_send_is_answered_too(running, message):
     connection, _ = robot(running)
     connection.send(message)
-    assert isinstance(connection.recv(10), str)
+    assert isinstance(connection.recv(60), str)
     assert ask(connection, {"state": np.zeros(1)})["actions"].shape == (3, 1)
     connection.close()
 

@@ -71,8 +71,9 @@ def launched(program: str, *arguments) -> subprocess.CompletedProcess:
     line = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
     file = arguments[0] / "program.py"
     file.write_text(program)
-    line += ["--standalone", str(file), *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=250)
+    # when one is gone, the launcher ends the other only after it had the time to say so itself
+    line += ["--monitor-interval", "3", "--standalone", str(file), *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=600)
 
 
 def test_two_processes_are_one(tmp_path):

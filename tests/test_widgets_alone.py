@@ -1,7 +1,7 @@
 """The widgets without a kernel: on an exported page, and in JupyterLab after a reload."""
 
 import nbformat
-from browser import blank_page, needs_chromium, run_all
+from browser import KERNEL, blank_page, needs_chromium, run_all
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from test_widgets_lab import lab  # noqa: F401
@@ -22,7 +22,7 @@ WIDGETS = [
 def test_an_exported_page_keeps_every_widget_alive(tmp_path):
     cells = ["from minipi0 import toys\nfrom minipi0.widgets import *", *WIDGETS]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    NotebookClient(notebook, **KERNEL).execute()
     for cell in notebook.cells:  # as notebooks/refresh.py stores it
         for output in cell.outputs:
             output.data.pop(LIVE_VIEW, None)

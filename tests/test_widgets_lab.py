@@ -1,8 +1,8 @@
 """The widgets in JupyterLab: a slider moves the picture and Python's trait."""
 
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,9 +18,6 @@ def lab(tmp_path):
 
     Ended by its process id.
     """
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
     folders = {
         f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")
     }
@@ -38,8 +35,7 @@ def lab(tmp_path):
                 "--no-browser",
                 "--allow-root",
                 "--ip=127.0.0.1",
-                f"--port={port}",
-                "--ServerApp.port_retries=0",
+                "--port=0",  # any free one: it writes down which
                 "--IdentityProvider.token=",
                 "--ServerApp.password=",
                 f"--ServerApp.root_dir={tmp_path / 'root'}",
@@ -59,12 +55,14 @@ def lab(tmp_path):
         open_url = urllib.request.build_opener(
             urllib.request.ProxyHandler({})
         ).open  # no proxy for our own machine
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while True:
             try:
-                open_url(f"http://127.0.0.1:{port}/api/status", timeout=5).close()
+                (written,) = (tmp_path / "RUNTIME").glob("jpserver-*.json")
+                port = json.loads(written.read_text())["port"]
+                open_url(f"http://127.0.0.1:{port}/api/status", timeout=60).close()
                 break
-            except OSError:
+            except (OSError, ValueError):  # not there, not whole, or not yet listening
                 assert server.poll() is None and time.monotonic() < deadline, (
                     tmp_path / "server.log"
                 ).read_text()[-2000:]
