@@ -14,8 +14,16 @@ from minipi0.baselines.regression import (
     residuals,
 )
 from minipi0.baselines.two_step import TwoStep
+from minipi0.pi0 import Pi0
+
+KINDS = (
+    *(Pi0, Regression, L1Regression, GaussianRegression, TwoStep, Octo, OctoFlow),
+    *(GiantDecoder, Insulated),
+)
+MODELS = {model.__name__: model for model in KINDS}  # what acts, by the name in its weights' file
 
 __all__ = [
+    "MODELS",
     "NOISE",
     "CoTrained",
     "GaussianRegression",

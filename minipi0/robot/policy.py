@@ -21,17 +21,7 @@ import torch
 from torch import Tensor
 
 from minipi0 import prompt as words
-from minipi0.baselines import (
-    NOISE,
-    GaussianRegression,
-    GiantDecoder,
-    Insulated,
-    L1Regression,
-    Octo,
-    OctoFlow,
-    Regression,
-    TwoStep,
-)
+from minipi0.baselines import MODELS, NOISE, GiantDecoder, Insulated
 from minipi0.checkpoint import open_checkpoint
 from minipi0.checkpoint.about import of_data_set
 from minipi0.data.frames import resize_with_pad
@@ -41,11 +31,6 @@ from minipi0.pi0 import Pi0
 from minipi0.robot.chunking import Ensemble, Queue, continue_chunk
 from minipi0.robot.inputs import flatten, picture, short, vector
 
-KINDS = (
-    *(Pi0, Regression, L1Regression, GaussianRegression, TwoStep, Octo, OctoFlow),
-    *(GiantDecoder, Insulated),
-)
-MODELS = {model.__name__: model for model in KINDS}
 LONGEST = 1000  # characters of a prompt: what attends to more is no instruction, and costs memory
 FAR = 20  # standard deviations from the training data: no robot goes there, another unit does
 

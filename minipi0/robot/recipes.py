@@ -14,17 +14,15 @@ from pathlib import Path
 import torch
 
 from minipi0 import data, train
-from minipi0.baselines import Regression
+from minipi0.baselines import MODELS
 from minipi0.checkpoint import run
 from minipi0.command_line import Parser
 from minipi0.config import ExpertConfig, Pi0Config, VisionConfig
 from minipi0.data.sources import cache_folder
-from minipi0.pi0 import Pi0
 from minipi0.robot.demonstrate import Disturbance, generate
 from minipi0.robot.tasks import TASKS
 
 CARRIED = Path(__file__).parents[1] / "checkpoints"  # a folder for every recipe
-MODELS = {"Pi0": Pi0, "Regression": Regression}
 
 
 def digest(recipe) -> str:
@@ -45,7 +43,10 @@ class Demonstrations:
 
 @dataclass(frozen=True)
 class Recipe:
-    """From nothing to a checkpoint. model: a name of MODELS; horizon and picture size: config's."""
+    """From nothing to a checkpoint.
+
+    model: a name of `baselines.MODELS`. The horizon and the pictures' size are the config's.
+    """
 
     model: str
     demonstrations: Demonstrations
