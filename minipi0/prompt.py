@@ -19,6 +19,9 @@ from transformers import (
 )
 
 LENGTH = 48  # tokens; what the released pi0 pads to
+PALIGEMMA = "google/paligemma-3b-pt-224"
+PALIGEMMA_COMMIT = "35e4f46485b4d07967e7e9935bc3786aad50687c"
+PALIGEMMA_IDS = {"\n": [108], "<loc0000>": [256000]}
 LOCATIONS = 32  # words for a place along a picture's height or width; PaliGemma has 1024
 WORDS = (
     "the a is there what at find touch count ones yes no 0 1 2 3 4 5 ball cube post balls cubes "
@@ -54,11 +57,20 @@ def word_tokenizer() -> PreTrainedTokenizerBase:
 
 @cache
 def paligemma_tokenizer() -> PreTrainedTokenizerBase:
-    """The released model's tokenizer, from the Hugging Face Hub.
+    """The released model's tokenizer, from the Hugging Face Hub, of a fixed commit.
 
     The repository is gated: accept its licence there and log in.
+    Raises OSError where it cannot be fetched, and ValueError for a tokenizer with other ids than
+    those that the released weights were trained with.
     """
-    return AutoTokenizer.from_pretrained("google/paligemma-3b-pt-224")
+    found = AutoTokenizer.from_pretrained(PALIGEMMA, revision=PALIGEMMA_COMMIT)
+    ids = {text: found.encode(text, add_special_tokens=False) for text in PALIGEMMA_IDS}
+    if found.bos_token_id != 2 or ids != PALIGEMMA_IDS:
+        raise ValueError(
+            f"the tokenizer of {PALIGEMMA} begins with {found.bos_token_id} and gives {ids}, not 2 "
+            f"and {PALIGEMMA_IDS}: remove it from the Hub's cache, and fetch it again"
+        )
+    return found
 
 
 def by_name(name: str | None, vocab_size: int) -> PreTrainedTokenizerBase | None:

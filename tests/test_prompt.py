@@ -2,6 +2,8 @@
 ever cut.
 """
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -78,3 +80,21 @@ def test_any_tokenizer_follows_the_same_rule():
 
     tokens, mask = tokenize([" pick_up the\ncup "], length=8, tokenizer=Words())
     assert tokens.tolist() == [[2, 1004, 1002, 1003, 1003, 108, 0, 0]] and mask.sum() == 6
+
+
+def test_the_released_tokenizer_is_pinned_and_checked(monkeypatch):
+    asked, ids = [], {"\n": [108], "<loc0000>": [256000]}
+    tokenizer = SimpleNamespace(bos_token_id=2, encode=lambda text, **_: ids[text])
+
+    def fetched(name, revision):
+        asked.append((name, len(revision)))
+        return tokenizer
+
+    monkeypatch.setattr(prompt.AutoTokenizer, "from_pretrained", fetched)
+    prompt.paligemma_tokenizer.cache_clear()
+    assert prompt.by_name("google/paligemma-3b-pt-224", 257_152) is tokenizer
+    assert asked == [("google/paligemma-3b-pt-224", 40)], "a commit, not a branch that moves"
+    ids["\n"] = [13]
+    prompt.paligemma_tokenizer.cache_clear()
+    with pytest.raises(ValueError, match="gives .*13.*remove it from the Hub's cache"):
+        prompt.paligemma_tokenizer()
