@@ -300,12 +300,28 @@ def test_openpis_names(tmp_path):
 @pytest.mark.parametrize("version", ["v2.1", "v3.0"])
 def test_a_declared_camera_without_files(tmp_path, version):
     folder = write_set(tmp_path / "set", version)
-    for file in folder.glob(f"videos/**/*{'' if version == 'v2.1' else ''}.mp4"):
-        if WRIST in str(file):
-            file.unlink()
+    of_wrist, of_top = (
+        [file for file in folder.glob("videos/**/*.mp4") if key in str(file)]
+        for key in (WRIST, TOP)
+    )
+    for file in of_wrist:
+        file.unlink()
+    with pytest.warns(UserWarning, match="left out: .*wrist: none of its files is there, not even"):
+        assert data.load(folder, 2, image_size=8).cameras == [TOP]
     with pytest.raises(FileNotFoundError, match=r"declares the camera .*wrist, but none .*top'"):
-        data.load(folder, 2)
+        data.load(folder, 2, cameras=["wrist"])
     assert data.load(folder, 2, cameras=["top"], image_size=8)
+    for file in of_top:
+        file.unlink()
+    with pytest.raises(FileNotFoundError, match=r"declares the camera .*load it with cameras=\[\]"):
+        data.load(folder, 2)
+    assert data.load(folder, 2, cameras=[])
+
+
+def test_a_camera_of_which_some_files_are_missing_is_refused(v21):
+    video_file(v21, 3, WRIST).unlink()
+    with pytest.raises(FileNotFoundError, match=r"\(1 of the 6 videos of .*wrist are\).*top'"):
+        data.load(v21, 2)
 
 
 def test_a_declared_camera_that_v3_lists_nowhere(tmp_path):

@@ -9,7 +9,8 @@ from minipi0.data.lerobot import Recording
 def choose(recording: Recording, named: list[str | None] | None) -> list[str | None]:
     """The feature keys of the cameras to see, in order; None is an empty slot.
 
-    named: keys, or their last parts; None for all, and then depth maps are left out.
+    named: keys, or their last parts; None for all, and then depth maps are left out, and, beside
+        cameras that are there, those without any file.
     Raises ValueError for a camera that is not declared or holds no colours, and where no declared
     camera is left: [] means that none is wanted.
     Warns of cameras that are left out.
@@ -21,7 +22,11 @@ def choose(recording: Recording, named: list[str | None] | None) -> list[str | N
                 raise ValueError(f"{recording.folder}: camera {key!r} cannot be seen: {why}")
         return chosen
     left_out = dict(recording.no_cameras)
-    left_out |= {key: why for key in recording.cameras if (why := frames.depth(recording, key))}
+    absent = {key: why for key in recording.cameras if (why := frames.absent(recording, key))}
+    if len(absent) < len(recording.cameras):  # without any camera it is no copy to train on
+        left_out |= absent
+    there = [key for key in recording.cameras if key not in left_out]
+    left_out |= {key: why for key in there if (why := frames.depth(recording, key))}
     chosen = [key for key in recording.cameras if key not in left_out]
     told = "; ".join(f"{key}: {why}" for key, why in left_out.items())
     if left_out and not chosen:

@@ -53,8 +53,8 @@ def load(
         otherwise it is fetched once from its pinned source. A list of these is a mixture.
     horizon: H, actions in a chunk.
     cameras: the features to see, in this order ("observation.images.top", or "top" where that is
-        clear). None takes all of them but depth maps, [] none, and then no video is needed. None in
-        the list is an empty slot: black, and masked.
+        clear). None takes all of them but depth maps and those without any file, [] none, and then
+        no video is needed. None in the list is an empty slot: black, and masked.
     image_size: frames are shrunk to fit into this square whole, with black around them.
     split: "test" is one episode of every `test_every` in a row, "train" the others, "all" both.
         test_every=None holds no episode out.

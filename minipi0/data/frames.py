@@ -87,6 +87,14 @@ def depth(recording: Recording, camera: str) -> str:
     return ""
 
 
+def absent(recording: Recording, camera: str) -> str:
+    """Why nothing of a camera can be seen: none of its files is there; "" where one is."""
+    spans = [one.videos.get(camera, one.rows) for one in recording.episodes]
+    if any(span.file.is_file() for span in spans):
+        return ""
+    return f"none of its files is there, not even {min(span.file for span in spans)}"
+
+
 def _spans(recording: Recording, camera: str) -> list[tuple[Span, int]]:
     """Of every episode: where its frames lie, and its first row in the array."""
     if not is_video(recording.info["features"][camera]):
