@@ -199,4 +199,4 @@ def _tell(which: np.ndarray, what: str, names, told: str) -> None:
     """Warn of the dims of which something is true."""
     if which.any():
         listed = ", ".join(name for name, yes in zip(names, which, strict=True) if yes)
-        warnings.warn(f"{what} {told}: {listed}", stacklevel=4)
+        warnings.warn(f"{what} {told}: {listed}", stacklevel=5)

@@ -599,7 +599,7 @@ def test_several_at_once_all_end_up_right(v21, cache):
 
     def build():
         barrier.wait()
-        results.append(frames.load(recording, [TOP], 16)[0])
+        results.extend(frames.decode([frames.find(recording, TOP, 16)]))
 
     threads = [threading.Thread(target=build) for _ in range(3)]
     for thread in threads:

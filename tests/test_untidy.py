@@ -482,7 +482,26 @@ def test_room_for_all_cameras_is_checked_before_the_first_is_decoded(v21, monkey
     monkeypatch.setattr(frames, "_decode_file", lambda *_: pytest.fail("decoded"))
     with pytest.raises(OSError, match="for all cameras.*or name fewer cameras="):
         data.load(v21, 2)
-    monkeypatch.undo()
+
+
+def test_and_for_all_data_sets_of_a_mixture(tmp_path, monkeypatch):
+    one, other = (write_set(tmp_path / name, cameras=(TOP,)) for name in ("one", "other"))
+    video_file(other, 0).write_bytes(video_file(other, 1).read_bytes())  # other frames, other film
+    need = 45 * 3 * 64 * 64
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1.5 * need}))
+    monkeypatch.setattr(frames, "_decode_file", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(OSError, match="needs 0.0 GB for all cameras"):
+        data.load([one, other], 2)
+    monkeypatch.setattr(frames, "_decode_file", lambda *_: "")  # a film that both share: once
+    assert data.load([one, one], 2).cameras == [TOP]
+
+
+def test_warnings_point_to_the_line_that_loads(v21):
+    rewrite(v21, lambda table: table.set_column(1, "action", pa.array([[0.5, 2.0]] * len(table))))
+    for source in (v21, [v21, v21]):
+        with pytest.warns(UserWarning, match="never changes") as warned:
+            data.load(source, 2, cameras=[])
+        assert {warning.filename for warning in warned} == {__file__}
 
 
 def test_what_is_cached_needs_no_room(v21, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ def choose(recording: Recording, named: list[str | None] | None) -> list[str | N
                 raise ValueError(f"{recording.folder}: camera {key!r} cannot be seen: {why}")
         return chosen
     left_out = dict(recording.no_cameras)
-    absent = {key: why for key in recording.cameras if (why := frames.absent(recording, key))}
+    absent = {key: why for key in recording.cameras if (why := _absent(recording, key))}
     if len(absent) < len(recording.cameras):  # without any camera it is no copy to train on
         left_out |= absent
     there = [key for key in recording.cameras if key not in left_out]
@@ -37,6 +37,14 @@ def choose(recording: Recording, named: list[str | None] | None) -> list[str | N
     if left_out:
         warnings.warn(f"{recording.folder}: cameras that are left out: {told}", stacklevel=4)
     return chosen
+
+
+def _absent(recording: Recording, camera: str) -> str:
+    """Why nothing of a camera can be seen: none of its files is there; "" where one is."""
+    spans = [one.videos.get(camera, one.rows) for one in recording.episodes]
+    if any(span.file.is_file() for span in spans):
+        return ""
+    return f"none of its files is there, not even {min(span.file for span in spans)}"
 
 
 def _key(name: str, recording: Recording) -> str:

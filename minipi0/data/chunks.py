@@ -81,20 +81,48 @@ def load(
     of dims that lie far out (not for the named sets, of which notebook 09 tells it); and of videos
     that do not hold just what the metadata say.
     """
-    if isinstance(source, list | tuple):
-        given = dict(locals())
-        parts, weights = given.pop("source"), given.pop("weights")
+    given = dict(locals())
+    sources_, weights = given.pop("source"), given.pop("weights")
+    several = isinstance(source, list | tuple)
+    if not several:
+        if weights is not None:
+            raise ValueError("weights are for a list of data sets")
+        sources_ = [source]
+    else:
         for what in ("cameras", "episodes", "without", "state_key", "action_key"):
-            given[what] = _each(given[what], len(parts), what)
-        return Mixture(
-            [
-                load(one, **{k: v[i] if isinstance(v, _Each) else v for k, v in given.items()})
-                for i, one in enumerate(parts)
-            ],
-            weights,
-        )
-    if weights is not None:
-        raise ValueError("weights are for a list of data sets")
+            given[what] = _each(given[what], len(sources_), what)
+    parts = []
+    for i, one in enumerate(sources_):
+        own = {name: v[i] if isinstance(v, _Each) else v for name, v in given.items()}
+        parts.append(_undecoded(one, **own))
+    decoded = iter(frames.decode([film for part in parts for film in part.pictures if film]))
+    for part in parts:
+        part.pictures = [film and next(decoded) for film in part.pictures]
+    return Mixture(parts, weights) if several else parts[0]
+
+
+def _undecoded(
+    source,
+    *,
+    horizon: int,
+    cameras,
+    image_size: int,
+    split: str,
+    test_every: int | None,
+    seed: int,
+    normalise: str,
+    prompt_length: int | None,
+    tokenizer,
+    state_key,
+    action_key,
+    episodes,
+    without,
+    test_seed,
+    revision: str | None,
+    state_dim: int | None,
+    action_dim: int | None,
+) -> "ActionChunks":
+    """A single data set as `load` reads it, but with films in place of the pictures."""
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1 action, not {horizon}")
     if image_size < 1:
@@ -144,10 +172,9 @@ def load(
 
     shortest = prompt.tokenize(recording.task_texts, None, tokenizer)[0].shape[1]
     tokens = prompt.tokenize(recording.task_texts, max(shortest, prompt_length or 0), tokenizer)
-    decoded = iter(frames.load(recording, [name for name in cameras if name], image_size))
-    pictures = [name and (name, next(decoded)) for name in cameras]
+    films = [name and frames.find(recording, name, image_size) for name in cameras]
     chosen = np.flatnonzero(of_split[split])
-    found = ActionChunks(recording, chosen, horizon, image_size, pictures, normaliser, tokens, seed)
+    found = ActionChunks(recording, chosen, horizon, image_size, films, normaliser, tokens, seed)
     found.tokenizer, found.state_dim, found.action_dim = tokenizer, state_dim, action_dim
     folder = Path(source).expanduser()
     found.name = folder.name if folder.is_dir() else str(source)
@@ -170,7 +197,7 @@ class ActionChunks:
     tokenizer = state_dim = action_dim = name = None
 
     def __init__(
-        self, recording, chosen: np.ndarray, horizon, image_size, pictures, normaliser, tokens, seed
+        self, recording, chosen: np.ndarray, horizon, image_size, films, normaliser, tokens, seed
     ):
         episodes = [recording.episodes[i] for i in chosen]
         rows = [np.arange(e.start, e.start + e.length) for e in episodes]
@@ -187,9 +214,10 @@ class ActionChunks:
         self.task_index = torch.from_numpy(recording.task[self.rows])
         self.task_texts = recording.task_texts
         self.tokens, self.token_mask = tokens  # (tasks, L)
-        # per camera (F, 3, image_size, image_size) uint8, of the whole recording; None: empty slot
-        self.cameras = [slot and slot[0] for slot in pictures]
-        self.pictures = [slot and slot[1] for slot in pictures]
+        self.cameras = [film and film.camera for film in films]
+        # of the whole recording: films, which `load` replaces by (F, 3, image_size, image_size)
+        # uint8; None: an empty slot
+        self.pictures = films
         self.normaliser = normaliser
         self.normal_state = normaliser["state"].to_model(self.state)
         self.normal_actions = normaliser["action"].to_model(self.actions)
@@ -302,7 +330,7 @@ def _tell_far(found: list, recording: lerobot.Recording, what: str, values, name
         warnings.warn(
             f"{what} lies far from its middle, which squeezes all else: {'; '.join(told)}. Look "
             "there; leave such episodes out with without=, or give normalise='quantile'",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

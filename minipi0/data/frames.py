@@ -10,6 +10,7 @@ Axes: F frames of the whole data set, S the image size in pixels.
 
 import hashlib
 import io
+import math
 import os
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -44,31 +45,57 @@ BROKEN = (  # what PyAV, PIL and pyarrow raise for a damaged file
 ASTRAY = 0.51  # periods by which a frame may be shown early or late
 
 
-def load(recording: Recording, cameras: list[str], size: int) -> list[np.ndarray]:
-    """All frames of some cameras, uint8[F, 3, S, S] each, padded to squares with black (0).
+@dataclass(frozen=True)
+class Film:
+    """All frames of a camera, perhaps not yet decoded. Made by `find`.
+
+    path, shape: of the array. spans: of every episode, where its frames lie, and its first row.
+    """
+
+    path: Path
+    shape: tuple[int, int, int, int]
+    spans: list[tuple[Span, int]]
+    camera: str
+    recording: Recording
+
+    def open(self) -> np.ndarray | None:
+        """The decoded frames, or None where there are none (or a disk fault left fewer)."""
+        try:
+            cached = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        return cached if cached.shape == self.shape and cached.dtype == np.uint8 else None
+
+
+def find(recording: Recording, camera: str, size: int) -> Film:
+    """The film of a camera, of S x S pixels: its files, which must be there, and its place.
+
+    Raises FileNotFoundError for a missing file, ValueError for episodes that have none.
+    """
+    spans = _spans(recording, camera)
+    key = _content_key(spans, _files(recording, camera, spans), camera, size)
+    name = f"{recording.folder.name}-{camera}-{size}px-{key}.npy"
+    path = cache_folder() / "frames" / name.replace(os.sep, "_")
+    return Film(path, (len(recording.state), 3, size, size), spans, camera, recording)
+
+
+def decode(films: list[Film]) -> list[np.ndarray]:
+    """The frames of some films, uint8[F, 3, S, S] each, padded to squares with black (0).
 
     The first call decodes them; every call returns memory-mapped arrays.
-    Raises FileNotFoundError for a missing file. Raises ValueError for a file that cannot be
-    decoded, has fewer frames than the tables or runs at another rate (with file, expected and
-    found), and for depth maps. Raises OSError where the cache cannot be written or has no room for
-    all of the cameras.
+    Raises ValueError for a file that cannot be decoded, has fewer frames than the tables or runs at
+    another rate (with file, expected and found), and for depth maps. Raises OSError, before the
+    first is decoded, where the cache cannot be written or has no room for all of the films.
     Warns of v2 videos with more frames than rows, of which the first ones are taken; and of v3.0
     videos whose frames are not where the metadata say, and that hold just these episodes.
     """
-    shape, jobs = (len(recording.state), 3, size, size), []
-    for camera in cameras:
-        spans = _spans(recording, camera)
-        files = _files(recording, camera, spans)
-        key = _content_key(spans, files, camera, size)
-        name = f"{recording.folder.name}-{camera}-{size}px-{key}.npy"
-        jobs.append((cache_folder() / "frames" / name.replace(os.sep, "_"), spans, camera))
-    missing = len({path for path, *_ in jobs if _open(path, shape) is None})
+    missing = {film.path: math.prod(film.shape) for film in films if film.open() is None}
     if missing:
-        _check_room(cache_folder() / "frames", missing * int(np.prod(shape)))
-    for path, spans, camera in jobs:
-        if _open(path, shape) is None:
-            _build(path, shape, spans, camera, recording)
-    return [_open(path, shape) for path, *_ in jobs]
+        _check_room(cache_folder() / "frames", sum(missing.values()))
+    for film in films:
+        if film.open() is None:
+            _build(film)
+    return [film.open() for film in films]
 
 
 def depth(recording: Recording, camera: str) -> str:
@@ -83,16 +110,8 @@ def depth(recording: Recording, camera: str) -> str:
     except NoColours as error:
         return str(error)
     except (*BROKEN, StopIteration):
-        pass  # a missing or broken file: `load` says it
+        pass  # a missing or broken file: `find` or `decode` says it
     return ""
-
-
-def absent(recording: Recording, camera: str) -> str:
-    """Why nothing of a camera can be seen: none of its files is there; "" where one is."""
-    spans = [one.videos.get(camera, one.rows) for one in recording.episodes]
-    if any(span.file.is_file() for span in spans):
-        return ""
-    return f"none of its files is there, not even {min(span.file for span in spans)}"
 
 
 def _spans(recording: Recording, camera: str) -> list[tuple[Span, int]]:
@@ -311,12 +330,12 @@ class _Contradiction(ValueError):
     """A file that is whole and is not as the metadata say."""
 
 
-def _build(path: Path, shape: tuple[int, ...], spans, camera: str, recording: Recording) -> None:
+def _build(film: Film) -> None:
     """Decode everything into a temporary file, then give it its name in one step.
 
-    spans: list of (Span, first row in the array).
     Other processes see the whole array or nothing.
     """
+    path, camera, recording = film.path, film.camera, film.recording
     try:
         handle, temporary = tempfile.mkstemp(suffix=".part", prefix=path.stem, dir=path.parent)
     except OSError as error:
@@ -326,13 +345,13 @@ def _build(path: Path, shape: tuple[int, ...], spans, camera: str, recording: Re
         ) from error
     os.close(handle)
     places: dict[Path, list] = {}
-    for span, start in spans:
+    for span, start in film.spans:
         places.setdefault(span.file, []).append((span, start))
     lock, stopping = threading.Lock(), threading.Event()
     pool = ThreadPoolExecutor(THREADS)  # decoding and resizing release Python's lock
     try:
-        out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        with tqdm(total=shape[0], desc=f"decoding {camera}, once", unit="frame") as bar:
+        out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=film.shape)
+        with tqdm(total=len(out), desc=f"decoding {camera}, once", unit="frame") as bar:
 
             def advance():
                 if stopping.is_set():
@@ -359,15 +378,6 @@ def _build(path: Path, shape: tuple[int, ...], spans, camera: str, recording: Re
         stopping.set()  # after an error or a Ctrl-C nobody waits for the rest of a long video
         pool.shutdown(cancel_futures=True)
         Path(temporary).unlink(missing_ok=True)
-
-
-def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The cached frames, or None where there are none (or a disk fault left fewer)."""
-    try:
-        cached = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return cached if cached.shape == shape and cached.dtype == np.uint8 else None
 
 
 def _content_key(spans: list[tuple[Span, int]], files: list[Path], camera: str, size: int) -> str:
