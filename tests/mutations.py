@@ -25,6 +25,7 @@ from synthetic import Chunks, as_others_write_it, tiny
 
 from minipi0 import Pi0, Pi0Config, checkpoint, data
 from minipi0.checkpoint import run
+from minipi0.data import writer
 from minipi0.train import Recipe, fit
 
 HANGS = 120  # seconds after which a reading counts as hanging
@@ -139,6 +140,19 @@ class Data:
         return [vars(seen), actions, mask, chunks.stats, chunks.fps]
 
 
+class Written(Data):
+    """A data set that minipi0's own writer wrote: its tables' pages carry checksums."""
+
+    def __init__(self, folder: Path):
+        rng, episodes = np.random.default_rng(0), []
+        for length, task in ((7, "lift"), (5, "turn"), (6, "lift")):
+            states, actions = rng.normal(size=(length, 3)), rng.normal(size=(length, 2))
+            frames = rng.integers(0, 256, (length, 16, 16, 3), np.uint8)
+            episodes.append(writer.Episode(states, actions, task, {test_data.TOP: frames}))
+        writer.write(folder, episodes, 10, ["x", "y", "z"], ["arm", "hand"])
+        self.folder = folder
+
+
 KINDS = {  # what is changed: how it is made, the file
     "model": (lambda at: Model(at, "minipi0"), "model.safetensors"),
     "model config": (lambda at: Model(at, "minipi0"), "config.json"),
@@ -151,12 +165,10 @@ KINDS = {  # what is changed: how it is made, the file
     "info": (lambda at: Data(at, "v2.1"), "meta/info.json"),
     "info v3": (lambda at: Data(at, "v3.0"), "meta/info.json"),
     "episodes": (lambda at: Data(at, "v2.1"), "meta/episodes.jsonl"),
-    "episodes v3": (
-        lambda at: Data(at, "v3.0"),
-        "meta/episodes/chunk-000/file-000.parquet",
-    ),
-    "tasks v3": (lambda at: Data(at, "v3.0"), "meta/tasks.parquet"),
-    "table": (lambda at: Data(at, "v3.0"), "data/chunk-000/file-000.parquet"),
+    "episodes v3": (Written, "meta/episodes/chunk-000/file-000.parquet"),
+    "tasks v3": (Written, "meta/tasks.parquet"),
+    "table": (Written, "data/chunk-000/file-000.parquet"),
+    "foreign table": (lambda at: Data(at, "v3.0"), "data/chunk-000/file-000.parquet"),
     "images": (lambda at: Data(at, "v3.0", "image"), "data/chunk-000/file-000.parquet"),
     "video": (
         lambda at: Data(at, "v3.0"),

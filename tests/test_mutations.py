@@ -17,9 +17,12 @@ COUNTS = {
     **{"model": 500, "model config": 150, "released": 40, "foreign": 60, "run": 40},
     **{"released config": 40, "processor": 15, "index": 40},
     **{"info": 150, "info v3": 150, "episodes": 150, "episodes v3": 150},
-    **{"tasks v3": 100, "table": 200, "images": 100, "video": 500},
+    **{"tasks v3": 100, "table": 200, "foreign table": 50, "images": 100, "video": 400},
 }
-CHECKED = ("model", "model config", "released", "run", "index")  # by checksums
+CHECKED = (  # by checksums
+    *("model", "model config", "released", "run", "index"),
+    *("episodes v3", "tasks v3", "table"),
+)
 SLOW = 10  # seconds of CPU, for files of some kilobytes
 
 

@@ -107,6 +107,31 @@ def test_the_same_columns_and_keys_as_lerobots_converter(tmp_path):
     }
 
 
+def test_a_changed_page_of_a_table_is_refused(tmp_path):
+    folder = written(tmp_path / "new")
+    load = dict(horizon=3, split="all", cameras=[])
+    for name in ("data/chunk-000/file-000.parquet", writer.EPISODES, "meta/tasks.parquet"):
+        file = folder / name
+        whole, parts = file.read_bytes(), []
+        rows = pq.read_metadata(file).row_group(0)
+        for i in range(rows.num_columns):
+            column = rows.column(i)
+            first = column.dictionary_page_offset or column.data_page_offset
+            parts.append((column.path_in_schema, first + column.total_compressed_size - 1))
+        wanted = ("observation.state", "action", "episode_index", "length", "task")
+        for path, last in parts:  # the last byte of the column's last page
+            if path.split(".list")[0] not in wanted:
+                continue
+            file.write_bytes(whole[:last] + bytes([whole[last] ^ 4]) + whole[last + 1 :])
+            with pytest.raises(ValueError, match=f"{name} changed since it was written.*copy"):
+                data.load(folder, **load)
+        file.write_bytes(whole)
+    assert len(data.load(folder, **load)) == 16
+    for file in folder.glob("**/*.parquet"):
+        pq.write_table(pq.read_table(file), file)  # as others write it
+    assert len(data.load(folder, **load)) == 16
+
+
 def test_without_cameras(tmp_path):
     folder = written(tmp_path / "new", [episode(5, cameras=())])
     assert not (folder / "videos").exists()

@@ -24,7 +24,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 from tqdm.auto import tqdm
@@ -34,7 +33,7 @@ from minipi0.data.lerobot import Recording
 from minipi0.data.pictures import NoColours, fit, pad, resize_with_pad
 from minipi0.data.places import Span
 from minipi0.data.sources import cache_folder
-from minipi0.data.tables import matrix, stand_in
+from minipi0.data.tables import fault, matrix, parquet_file
 
 THREADS = 2
 RULE = 2  # raise it whenever decoding or resizing changes: old arrays are then not found
@@ -202,7 +201,7 @@ def _images(file: Path, camera: str, size: int, shape) -> Iterator[tuple[np.ndar
     A cell of the column holds the bytes of a PNG or JPEG file, or {"bytes": …, "path": …}, or the
     pixels themselves, whose shape info.json declares: (H, W, 3) or (3, H, W).
     """
-    with pq.ParquetFile(file) as parquet:
+    with parquet_file(file) as parquet:
         if camera not in parquet.schema_arrow.names:
             raise _Contradiction(
                 f"it has no column {camera!r}, which info.json declares as images: name other "
@@ -306,8 +305,8 @@ def _decode_file(
     except BROKEN as error:
         if isinstance(error, InterruptedError):
             raise
-        if what := stand_in(file):
-            raise ValueError(f"{file} is {what}") from error
+        if what := fault(file, error):
+            raise ValueError(f"{file} {what}") from error
         raise ValueError(
             f"{file} cannot be decoded at frame {found}, perhaps it is truncated: "
             f"fetch it again ({getattr(error, 'strerror', None) or error})"

@@ -9,9 +9,9 @@ import textwrap
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from minipi0.data.lerobot import Recording
+from minipi0.data.tables import errors_name, parquet_file
 
 MANY = 200_000  # frames; quantiles and correlations of a larger set use an even choice of this many
 
@@ -38,7 +38,7 @@ def timestamps(recording: Recording) -> list[np.ndarray] | None:
     for episode in recording.episodes:
         file = episode.rows.file
         if file not in tables:
-            with pq.ParquetFile(file) as parquet:
+            with errors_name(file), parquet_file(file) as parquet:
                 if "timestamp" not in parquet.schema_arrow.names:
                     return None
                 column = parquet.read(["timestamp"])["timestamp"].to_pylist()

@@ -31,6 +31,18 @@ def stand_in(file: Path) -> str:
     return next((what for begin, what in STAND_INS.items() if start.startswith(begin)), "")
 
 
+def fault(file: Path, error: Exception) -> str:
+    """What is known of a file that cannot be read, beyond the error, and what to do; else ""."""
+    if what := stand_in(file):
+        return f"is {what}"
+    if "CRC checksum" in str(error):
+        return (
+            "changed since it was written (one of its pages has another checksum): was it damaged "
+            "on its disk or in a copy? Take another copy"
+        )
+    return ""
+
+
 class Told(ValueError):
     """An error that says all: which file, what is wrong, and what to do."""
 
@@ -57,8 +69,8 @@ def errors_name(file: Path):
             "compare it with a data set that loads, or fetch the file again"
         ) from error
     except (ValueError, OSError, pa.ArrowException) as error:  # JSON's are ValueErrors
-        if what := stand_in(file):
-            raise Told(f"{file} is {what}") from error
+        if what := fault(file, error):
+            raise Told(f"{file} {what}") from error
         raise Told(
             f"{file} cannot be read, perhaps it is truncated: fetch it again ({error})"
         ) from error
@@ -77,13 +89,18 @@ def json_lines(file: Path) -> list[dict]:
         return [json.loads(line) for line in lines if line.strip()]
 
 
+def parquet_file(file: Path) -> pq.ParquetFile:
+    """A parquet file whose pages are compared to their checksums, where they have any."""
+    return pq.ParquetFile(file, page_checksum_verification=True)
+
+
 def table(file: Path, columns=None, optional: Iterable[str] = ()) -> pa.Table:
     """Read a parquet file.
 
     columns: a list of names, a function that picks names, or None for all.
     optional: columns to read where the file has them.
     """
-    with errors_name(file), pq.ParquetFile(file) as parquet:
+    with errors_name(file), parquet_file(file) as parquet:
         present = parquet.schema_arrow.names
         if callable(columns):
             columns = [name for name in present if columns(name)]

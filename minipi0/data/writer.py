@@ -266,7 +266,7 @@ def _task_table(tasks: list[str]) -> pa.Table:
 
 def _write_table(path: Path, table: pa.Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
+    pq.write_table(table, path, write_page_checksum=True)  # `tables` compares them
 
 
 def _write_video(path: Path, clips: list[np.ndarray], fps: int) -> None:
