@@ -19,7 +19,7 @@ import torch
 
 from minipi0 import data
 from minipi0.baselines import GaussianRegression, Regression, residuals
-from minipi0.checkpoint import write_atomically
+from minipi0.checkpoint import without_checksums, write_atomically
 from minipi0.data.sources import cache_folder
 from minipi0.evaluate import spread
 from minipi0.pi0 import Pi0
@@ -65,8 +65,9 @@ class Condition:
         return trials.Setting(str(self.folder), **self.options)
 
     def weights(self) -> str:
-        """sha256 of the weights' file."""
-        return hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()
+        """sha256 of the weights' file, without its checksums."""
+        file = self.folder / "model.safetensors"
+        return hashlib.sha256(without_checksums(file)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def with_noise(folder: Path) -> Path:
 
     The residuals are those of 4,000 frames of the demonstrations that it was trained on.
     """
-    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+    weights = hashlib.sha256(without_checksums(folder / "model.safetensors")).hexdigest()[:16]
     out = cache_folder() / "study" / f"gaussian-{weights}"
     if not out.exists():
         regression = Regression.from_pretrained(folder)

@@ -405,6 +405,22 @@ def test_a_file_whose_bytes_never_came_is_refused(model, layout, checksums, tmp_
     assert_same_weights(Pi0.from_pretrained(tmp_path), model)
 
 
+def test_a_file_is_known_by_its_bytes_without_checksums(model, tmp_path):
+    """Results tell by them which weights they are of."""
+    model.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    plain = checkpoint.without_checksums(file)
+    assert len(plain) < len(file.read_bytes())
+    file.write_bytes(plain)
+    assert checkpoint.without_checksums(file) == plain and b"checksums" not in plain
+    assert_same_weights(Pi0.from_pretrained(tmp_path), model)
+    checkpoint.write_tensors(file.with_name("new"), *checkpoint.read_tensors(file))
+    assert checkpoint.without_checksums(file.with_name("new")) == plain
+    file.write_bytes(plain[:50])
+    with pytest.raises(ValueError, match="is not a complete safetensors file"):
+        checkpoint.without_checksums(file)
+
+
 @pytest.mark.parametrize("layout", ["minipi0", "lerobot"])
 def test_flipped_bits_are_refused_by_the_tensors_name(model, layout, tmp_path):
     """Every number stays finite: without the checksum, another model would load in silence."""

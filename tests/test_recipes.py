@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 
 from minipi0.checkpoint import open_checkpoint
+from minipi0.checkpoint.files import checksums
 from minipi0.robot import recipes
 from minipi0.robot.policy import Policy
 from minipi0.robot.recipes import CARRIED, RECIPES, digest
@@ -35,7 +36,12 @@ def test_a_carried_checkpoint_is_what_its_recipe_makes(name):
     assert policy.config == RECIPES[name].config
 
 
-def test_the_carried_checkpoints_are_small():
+def test_the_carried_checkpoints_are_small_and_carry_checksums():
+    for name in RECIPES:
+        file = CARRIED / name / "model.safetensors"
+        with safe_open(file, framework="pt") as opened:
+            noted = checksums(file, opened.metadata(), list(opened.keys()))
+        assert noted, f"{name}: write_tensors gives a file checksums"
     assert {path.name for path in CARRIED.iterdir()} == {*RECIPES, "vlm"}  # see test_questions
     size = sum(path.stat().st_size for path in CARRIED.rglob("*") if path.is_file())
     assert size < 12e6

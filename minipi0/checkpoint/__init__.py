@@ -5,7 +5,12 @@ and run. No file here knows `Pi0`.
 """
 
 from minipi0.checkpoint.adapters import plain_parameters
-from minipi0.checkpoint.files import read_tensors, write_atomically, write_tensors
+from minipi0.checkpoint.files import (
+    read_tensors,
+    without_checksums,
+    write_atomically,
+    write_tensors,
+)
 from minipi0.checkpoint.layouts import PALIGEMMA
 from minipi0.checkpoint.store import Checkpoint, load, open_checkpoint, save
 
@@ -17,6 +22,7 @@ __all__ = [
     "plain_parameters",
     "read_tensors",
     "save",
+    "without_checksums",
     "write_atomically",
     "write_tensors",
 ]

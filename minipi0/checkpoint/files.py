@@ -68,7 +68,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata, keys = file.metadata() or {}, sorted(file.keys())
+            metadata = dict(sorted((file.metadata() or {}).items()))  # they come in any order
+            keys = sorted(file.keys())
             tensors = {key: file.get_tensor(key) for key in keys}
     except (SafetensorError, RuntimeError) as error:
         raise incomplete(path, error) from error
@@ -76,6 +77,24 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     for key, tensor in tensors.items():
         check_bytes(path, key, tensor, noted)
     return tensors, _rest(metadata)
+
+
+def without_checksums(path: Path) -> bytes:
+    """The bytes that a safetensors file would have without its checksums.
+
+    By them results are known: a file that is given checksums is still the same weights.
+    Raises ValueError for a file that is not complete.
+    """
+    whole = path.read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    try:
+        header = parsed(whole[8:end])
+        metadata = header.get("__metadata__", {})
+    except (ValueError, AttributeError) as error:
+        raise incomplete(path, error) from error
+    if CHECKSUMS not in metadata:
+        return whole
+    return _packed(header | {"__metadata__": _rest(metadata)}) + whole[end:]
 
 
 def checksums(path: Path, metadata: dict[str, str] | None, keys: list[str]) -> dict[str, str]:

@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 import minipi0.robot  # noqa: F401 (registers the environments)
 from minipi0 import intervals
 from minipi0.baselines import NOISE
-from minipi0.checkpoint import open_checkpoint, write_atomically
+from minipi0.checkpoint import open_checkpoint, without_checksums, write_atomically
 from minipi0.command_line import Parser, in_words
 from minipi0.robot.policy import Policy
 from minipi0.robot.rollout import Trial, contact_sheet, rollout, write_video
@@ -70,7 +70,7 @@ class Setting:
         weights = hashlib.sha256()
         for file in files:
             if file.exists():
-                weights.update(file.read_bytes())
+                weights.update(without_checksums(file))
         return {"weights": weights.hexdigest()[:16]} | {
             name: value
             for name, value in asdict(self).items()
