@@ -32,7 +32,7 @@ class Scribble(Canvas):
     """
 
     _esm = browser_code("canvas.js", "play.js", "random.js", "posterior_field.js", "scribble.js")
-    tau = Tau(0.0).tag(sync=True)
+    tau = Tau(0.5).tag(sync=True)  # at 0 the steps change nothing yet
     playing = traitlets.Bool(False).tag(sync=True)
     euler_steps = traitlets.Int(10, min=1, max=50).tag(sync=True)
     policy = traitlets.Enum(["flow", "regression"], "flow").tag(sync=True)
@@ -41,7 +41,7 @@ class Scribble(Canvas):
     chunks = traitlets.List().tag(sync=True)  # the demonstrations around a disc at the origin
     task = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, tau: float = 0.0, euler_steps: int = 10, **traits):
+    def __init__(self, tau: float = 0.5, euler_steps: int = 10, **traits):
         super().__init__(tau=tau, euler_steps=euler_steps, **traits)
 
     @property
