@@ -2,6 +2,9 @@
 const COLOURS = { "camera 1": COLOUR.image, "camera 2": COLOUR.image, text: COLOUR.text, padding: COLOUR.padding, state: COLOUR.state, action: COLOUR.action };
 const SWITCHES = { camera: "camera 2 is there", padding: "the text has padding", causal: "causal actions (not π0)", cache: "keep the prefix (KV cache)" };
 const PASSES = 10;
+const COUNTED = "Counted are the multiplications and additions of all matrix products of the full π0 (3 cameras, 48 text tokens, 50 actions): "
+  + "images, projections, MLPs, and attention's QKᵀ and AV. In each pass the 51 queries of the suffix meet the keys of prefix and suffix, 816 + 51. "
+  + "What the mask forbids is computed too, and then left out: a missing camera saves nothing.";
 
 export default {
   render({ model, el }) {
@@ -15,8 +18,10 @@ export default {
     addSlider(view, { trait: "passes", name: "Euler pass", min: 0, max: PASSES, step: 1, digits: 0 });
     const buttons = element(view.side, "div", { class: "m0-row" });
     const next = addButton(buttons, () => view.set({ passes: (model.get("passes") + 1) % (PASSES + 1) }));
-    const fill = addTable(view, [["token", ""], ["attends to", ""], ["attended to by", ""], ["computed, with cache", ""], ["computed, without", ""]]);
+    const fill = addTable(view, ["token", "attends to", "attended to by", "computed, with cache", "of it QKᵀ and AV", "computed, without",
+      "of it QKᵀ and AV"].map((text) => [text, ""]));
     const note = element(view.side, "p", { class: "m0-note", role: "status" });
+    element(view.side, "p", { class: "m0-note" }, COUNTED);
     view.canvas.tabIndex = 0;
 
     const edge = 0.17; // of the picture: names and group colours
@@ -80,10 +85,10 @@ export default {
       }
       // ---- numbers
       const count = (flags) => { const n = flags.filter(Boolean).length; return n === 1 ? "1 token" : `${n} tokens`; };
-      const [prefix, step] = [model.get("prefix_tflop"), model.get("step_tflop")];
+      const computed = ["", "attention_"].map((part) => [model.get(`prefix_${part}tflop`), model.get(`step_${part}tflop`)]);
       const tera = (value) => `${number(value, 2)} TFLOP`;
       fill([token < 0 ? "–" : row[token].name, token < 0 ? "–" : count(mask[token]), token < 0 ? "–" : count(mask.map((line) => line[token])),
-        tera(passes ? prefix + passes * step : 0), tera(passes * (prefix + step))]);
+        ...computed.map(([prefix, step]) => tera(passes ? prefix + passes * step : 0)), ...computed.map(([prefix, step]) => tera(passes * (prefix + step)))]);
       write(next, passes < PASSES ? `Euler pass ${passes + 1}` : "Start again");
       write(note, sentence(row, mask, token) + " " + told(passes, chosen.cache));
     }

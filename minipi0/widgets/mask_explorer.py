@@ -17,8 +17,9 @@ class MaskExplorer(Canvas):
     cache: whether keys and values of the prefix are kept between the passes
     passes: Euler passes so far, 0 to 10
     token: the token that was clicked last, -1 for none
-    prefix_tflop, step_tflop: the cost of the prefix and of one Euler pass; by default counted at
-        pi0's full size with 3 cameras and 48 text tokens
+    prefix_tflop, step_tflop: the arithmetic of the prefix and of one Euler pass, all products of
+        matrices; by default counted at pi0's full size with 3 cameras and 48 text tokens
+    prefix_attention_tflop, step_attention_tflop: attention's part of them, QK^T and AV
 
     Raises traitlets.TraitError for other values.
     """
@@ -30,5 +31,7 @@ class MaskExplorer(Canvas):
     cache = traitlets.Bool(True).tag(sync=True)
     passes = traitlets.Int(0, min=0, max=10).tag(sync=True)
     token = traitlets.Int(-1, min=-1, max=20).tag(sync=True)
-    prefix_tflop = traitlets.Float(3.81, min=0.0).tag(sync=True)
+    prefix_tflop = traitlets.Float(3.8164, min=0.0).tag(sync=True)
     step_tflop = traitlets.Float(0.0386, min=0.0).tag(sync=True)
+    prefix_attention_tflop = traitlets.Float(0.1172, min=0.0).tag(sync=True)
+    step_attention_tflop = traitlets.Float(0.0065, min=0.0).tag(sync=True)
