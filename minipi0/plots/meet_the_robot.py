@@ -62,7 +62,7 @@ def success(live: dict, measured: dict):
     """
     fig, ax = style.figure(size=(7, 0.62 * len(measured) + 1.1))
     for row, name in enumerate(measured):
-        for shift, found, fade in ((-0.14, measured, 1.0), (0.18, live, 0.45)):
+        for shift, found, fade in ((-0.14, measured, 1.0), (0.18, live, 0.55)):
             if name not in found:
                 continue
             k, n, low, high = found[name]
@@ -82,26 +82,26 @@ def side_by_side(trials: list[dict], size: int = 240) -> list[Image.Image]:
     """A film of paired episodes, a pair after the other, with a caption above each.
 
     trials: of every start, {caption: moments}. An episode that touches the wall is shown for one
-    more second and then held. Returns the frames, 10 a second.
+    more second and then held. Returns the frames, 10 a second; their ground is clear.
     """
     font, frames = ImageFont.load_default(15), []
     for number, pair in enumerate(trials, 1):
         cut = {name: _until_touched(moments) for name, moments in pair.items()}
         for k in range(max(map(len, cut.values())) + 8):
-            frame = Image.new("RGB", (len(cut) * (size + 8) - 8, size + 48), "white")
+            frame = Image.new("RGBA", (len(cut) * (size + 8) - 8, size + 48), f"{style.INK}00")
             ink = ImageDraw.Draw(frame)
             for column, (name, moments) in enumerate(cut.items()):
                 moment, x = moments[min(k, len(moments) - 1)], column * (size + 8)
                 frame.paste(Image.fromarray(moment.picture).resize((size, size)), (x, 24))
                 for path in moment.fan:
                     ink.line([(x + size * c, 24 + size * r) for c, r in path], style.PATH, 1)
-                ink.text((x + 2, 3), f"{name}, start {number}", "black", font)
+                ink.text((x + 2, 3), f"{name}, start {number}", style.INK, font)
                 if k >= len(moments) - 1:
                     good = moment.info["success"] and not moment.info["touched"]
                     said = "past the wall" if good else "into the wall"
                     if not good and not moment.info["touched"]:
                         said = "not there in time"
-                    colour = "#00664b" if good else "#a34700"
+                    colour = style.FLOW if good else style.ONE_STEP
                     ink.text((x + 2, size + 27), said, colour, font)
             frames.append(frame)
     return frames
