@@ -110,8 +110,10 @@ def peeking(looks, p_values, false_alarms: dict):
     left.set_title(f"{alarmed.sum()} of {len(alarmed)} comparisons would have stopped")
     names = list(false_alarms)
     colours = [style.REGRESSION if false_alarms[n] > 0.06 else style.FLOW for n in names]
-    bars = right.barh(names, list(false_alarms.values()), color=colours)
-    right.bar_label(bars, [f"{value:.1%}" for value in false_alarms.values()], padding=6)
+    right.barh(names, list(false_alarms.values()), color=colours)
+    for row, value in enumerate(false_alarms.values()):  # beside its bar and the line
+        at = (max(value, 0.05) if value > 0.02 else value, row)
+        right.annotate(f"{value:.1%}", at, (6, 0), textcoords="offset points", va="center")
     right.axvline(0.05, color=style.INK, lw=1, ls="--", zorder=0)
     right.invert_yaxis()
     right.set(title='"one is better", though they are equal', xlim=(0, 0.3))
@@ -225,8 +227,8 @@ def rates(panels: dict, what: str = "success rate"):
         for row, name in enumerate(names):
             happened = outcomes[name]
             rate, low, high = success_interval(sum(happened), len(happened), "exact")
-            ax.plot([low, high], [row, row], color=colour_of(name), lw=4, alpha=0.5)
-            ax.plot(rate, row, "o", color=colour_of(name), ms=7)
+            ax.plot([low, high], [row, row], color=colour_of(name), lw=2.5)
+            ax.plot(rate, row, "o", color=colour_of(name), ms=8)
         ax.set(yticks=range(len(names)), yticklabels=names, xlim=(-0.02, 1.02), title=title)
         ax.set(xlabel=f"{what}, exact 95 % interval")
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -262,7 +264,9 @@ def hand_paths(panels: dict, centre, half):
     panels: {title: (paths, each [T, 2] in metres, bools)}. centre, half: of the wall, in metres.
     Returns the figure.
     """
-    fig, axes = style.figure(1, len(panels), size=(2.3, 2.9), sharey=True, squeeze=False)
+    ahead = np.concatenate([path[:, 1] for paths, _ in panels.values() for path in paths])
+    size = (2.3, 1.2 + 3 * np.ptp(ahead))  # the plane is drawn to scale
+    fig, axes = style.figure(1, len(panels), size=size, sharey=True, squeeze=False)
     for ax, (title, (paths, outcomes)) in zip(axes[0], panels.items(), strict=True):
         corner = np.subtract(centre[:2], half[:2])
         ax.add_patch(Rectangle(corner, 2 * half[0], 2 * half[1], **style.OBSTACLE))

@@ -5,9 +5,10 @@
 
 import numpy as np
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgba
 
 from minipi0.plots import style
+from minipi0.plots.shared import cells
 
 PARTS = {"images": style.IMAGE, "prefix": style.TEXT, "action passes": style.ACTION}
 
@@ -72,16 +73,13 @@ def mask(allowed, positions, groups):
     fig, (left, middle, right) = style.figure(1, 3, size=(3.6, 3.7), gridspec_kw=ratios)
     allowed, positions = np.asarray(allowed), np.asarray(positions)
     edges = np.cumsum([0, *(count for _, count, _, _ in groups)])
-    colours = np.array([to_rgb(colour) for _, _, colour, _ in groups])
+    colours = np.array([to_rgba(colour) for _, _, colour, _ in groups])
     names = [name for name, *_ in groups]
     blocks = allowed[np.ix_(edges[:-1], edges[:-1])]  # inside a block all tokens may do the same
-    by_token, starts = np.repeat(colours, np.diff(edges), axis=0), range(1, len(groups))
-    panels = ((left, allowed, by_token, edges[1:-1], 1), (middle, blocks, colours, starts, 3))
-    for ax, cells, tint, lines, width in panels:
-        ax.imshow(np.where(cells[..., None], tint[None], 0.95), interpolation="nearest")
-        for edge in lines:
-            ax.axhline(edge - 0.5, color="white", lw=width)
-            ax.axvline(edge - 0.5, color="white", lw=width)
+    by_token = np.repeat(colours, np.diff(edges), axis=0)
+    left.imshow(np.where(allowed[..., None], by_token[None], style.FAINT), interpolation="nearest")
+    cells(middle, np.where(blocks[..., None], colours[None], style.FAINT), pixels=60)
+    for ax in (left, middle):
         ax.tick_params(length=0, labelsize=9)
         ax.spines[:].set_visible(False)
     ticks = [edge for edge in edges if edge % 256 == 0]

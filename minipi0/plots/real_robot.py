@@ -69,7 +69,7 @@ def intervals(scores: dict, xlabel: str):
     fig, ax = style.figure(size=(7, 0.55 * len(scores) + 1.0))
     above = dict(xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9)
     for row, (name, (mean, low, high)) in enumerate(scores.items()):
-        ax.plot([low, high], [row, row], color=colour_of(name), lw=3, alpha=0.5)
+        ax.plot([low, high], [row, row], color=colour_of(name), lw=2.5)
         ax.plot(mean, row, "o", color=colour_of(name), ms=8)
         ax.annotate(f"{mean:.3f}", (mean, row), **above)
     ax.set_yticks(range(len(scores)), list(scores))

@@ -214,8 +214,8 @@ def intervals(rows: dict, xlabel: str, line: float | None = None, what: str = ""
     """
     fig, ax = style.figure(size=(7.5, 0.5 * len(rows) + 1.1))
     for row, (mean, low, high) in enumerate(rows.values()):
-        ax.plot([low, high], [row, row], color=style.DATA, lw=4, alpha=0.45)
-        ax.plot(mean, row, "o", color=style.DATA, ms=7)
+        ax.plot([low, high], [row, row], color=style.DATA, lw=2.5)
+        ax.plot(mean, row, "o", color=style.DATA, ms=8)
         ax.annotate(
             f"{mean:.0%}" if mean >= 0.1 else f"{mean:.1%}",
             (mean, row),

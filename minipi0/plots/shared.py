@@ -42,7 +42,8 @@ def driven(panels: dict, obstacle, count: int = 60):
         hits = obstacle.collides(some)
         disc(ax, obstacle)
         for path, hit in zip(some[:count], hits, strict=False):
-            ax.plot(*path.T, color=style.REGRESSION if hit else style.FLOW, lw=0.8, alpha=0.5)
+            colour, lw, alpha = (style.REGRESSION, 1.2, 0.9) if hit else (style.FLOW, 0.8, 0.5)
+            ax.plot(*path.T, color=colour, lw=lw, alpha=alpha)
         ax.set(xlim=(-2.3, 2.3), ylim=(-1.6, 1.6), aspect="equal", xlabel="x")
         ax.set_title(f"{title}\n{hits.float().mean():.1%} hit the disc (red)", fontsize=10)
     axes[0, 0].set_ylabel("y: left is up")
@@ -91,6 +92,24 @@ def frames(images, titles):
 def picture(image) -> np.ndarray:
     """float[3, S, S] in [-1, 1] -> float[S, S, 3] in [0, 1], as imshow takes it."""
     return np.asarray(image).transpose(1, 2, 0) / 2 + 0.5
+
+
+def cells(ax, colours, wide=(), pixels: int = 24):
+    """Draw a table of cells with clear lines between them.
+
+    colours: float[R, C, 4], with their opacity
+    wide: before which rows and columns a wider line runs
+    pixels: of a cell, along a side
+    """
+    image = np.repeat(np.repeat(colours, pixels, 0), pixels, 1)
+    for axis in (0, 1):
+        for i in range(1, colours.shape[axis]):
+            half = pixels // 12 if i in wide else 1
+            lines = [slice(None)] * 2
+            lines[axis] = slice(i * pixels - half, i * pixels + half)
+            image[tuple(lines)] = 0
+    rows, columns = colours.shape[:2]
+    ax.imshow(image, interpolation="antialiased", extent=(-0.5, columns - 0.5, rows - 0.5, -0.5))
 
 
 def disc(ax, obstacle):

@@ -4,10 +4,11 @@
 """
 
 import numpy as np
-from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.colors import LogNorm, to_rgba
 from matplotlib.patches import Rectangle
 
 from minipi0.plots import style
+from minipi0.plots.shared import cells
 
 
 def sequence(groups, notes):
@@ -46,13 +47,10 @@ def masks(panels: dict, groups):
     edges = _edges(groups)
     middles = [(a + b) / 2 - 0.5 for a, b in zip(edges, edges[1:], strict=False)]
     names = [name for name, _, _ in groups]
-    colours = np.array([to_rgb(colour) for _, count, colour in groups for _ in range(count)])
+    colours = np.array([to_rgba(colour) for _, count, colour in groups for _ in range(count)])
     for ax, (title, allowed) in zip(axes[0], panels.items(), strict=True):
         allowed = np.asarray(allowed)[..., None]
-        ax.imshow(np.where(allowed, colours[None], 0.96), interpolation="nearest")
-        for edge in range(1, edges[-1]):  # thin lines between tokens, wide ones between groups
-            for line in (ax.axhline, ax.axvline):
-                line(edge - 0.5, color="white", lw=2.5 if edge in edges else 0.6)
+        cells(ax, np.where(allowed, colours[None], style.FAINT), wide=edges)
         ax.set_xticks(middles, names, rotation=90)
         ax.set_yticks(middles, names)
         ax.tick_params(length=0)
@@ -90,7 +88,7 @@ def time_embedding(taus, embedding):
 
 
 def influence(change, rows, columns):
-    """How much each output moves when each input is disturbed; zeros are white.
+    """How much each output moves when each input is disturbed; zeros have no colour.
 
     change: float[R, C], row: the input, column: the output
     rows, columns: their names
@@ -101,10 +99,9 @@ def influence(change, rows, columns):
     fig, ax = style.figure(size=(6.2, 4.2))
     low, high = change[change > 0].min(), change.max()
     seen = np.where(change > 0, change, np.nan)
-    ax.set_facecolor("white")
     image = ax.imshow(seen, cmap="YlGnBu", norm=LogNorm(low / 3, high), aspect="auto")
     for (i, j), value in np.ndenumerate(change):
-        colour = "white" if value > np.sqrt(low * high) else "0.2"
+        colour = "white" if value > np.sqrt(low * high) else "0.2" if value else style.INK
         text = f"{value:.2g}" if value else "0"
         ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
     ax.set_xticks(range(len(columns)), columns, rotation=20, ha="right")
