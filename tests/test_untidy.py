@@ -2,6 +2,8 @@
 
 import json
 import warnings
+from datetime import datetime
+from decimal import Decimal
 
 import av
 import numpy as np
@@ -25,9 +27,11 @@ from test_data import (
 
 from minipi0 import Pi0Config, data
 from minipi0.data import __main__ as command
-from minipi0.data import frames, lerobot
+from minipi0.data import frames, lerobot, report
 from minipi0.data.splits import held_out
 from minipi0.normalise import Normaliser, far
+
+ROWS = [("frame_index", "ascending")]
 
 
 @pytest.fixture(autouse=True)
@@ -529,6 +533,8 @@ def test_git_lfs_pointers_of_a_checkpoint(tmp_path):
         ({"chunks_size": "x"}, "chunks_size is 'x', no number from 1 on"),
         ({"fps": "10"}, "fps is '10': write the rate there"),
         ({"features": [1]}, r"features is \[1\], not {name: "),
+        ({"fps": True}, "fps is True: write the rate there"),
+        ({"features": {"x": None}}, "the feature 'x' is None, not {dtype.*: declare it, or remove"),
     ],
 )
 def test_metadata_of_the_wrong_kind(v21, changes, said):
@@ -566,6 +572,235 @@ def test_a_table_that_lacks_a_column_is_no_truncated_file(v21):
 
 def test_unreadable_text_is_told_once(v21):
     (v21 / "meta" / "tasks.jsonl").write_bytes(b'{"task_index": 0, "task": "\xff"}\n')
-    with pytest.raises(ValueError, match="tasks.jsonl cannot be read") as error:
+    with pytest.raises(ValueError, match="tasks.jsonl is no text in UTF-8") as error:
         data.load(v21, 2)
-    assert str(error.value).count("cannot be read") == 1
+    assert str(error.value).count("tasks.jsonl") == 1
+
+
+# Texts
+
+
+def tasks_of(folder, text: str, encoding="utf-8") -> set[str]:
+    """Write tasks.jsonl with this text as task 0; all texts that are read."""
+    lines = f'{{"task_index": 0, "task": "{text}"}}\n{{"task_index": 3, "task": "x"}}\n'
+    (folder / "meta" / "tasks.jsonl").write_bytes(lines.encode(encoding, "surrogatepass"))
+    return set(data.load(folder, 2, cameras=[], split="all").tasks)
+
+
+def test_texts_in_other_encodings(v21):
+    assert tasks_of(v21, "caf\u00e9 \U0001f916") == {"caf\u00e9 \U0001f916", "x"}
+    assert tasks_of(v21, "one\u2028line\x85all the same") == {"one\u2028line\x85all the same", "x"}
+    with pytest.raises(ValueError, match="tasks.jsonl is no text in UTF-8 .*: save it in that enc"):
+        tasks_of(v21, "caf\u00e9", "latin-1")
+    with pytest.raises(ValueError, match="tasks.jsonl: the text of task 0 is .*: write the instru"):
+        tasks_of(v21, "half of a character: \\ud800")
+    for file in ("episodes.jsonl", "info.json"):  # as Windows' editor saves them
+        path = v21 / "meta" / file
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert tasks_of(v21, "a", "utf-8-sig") == {"a", "x"}
+
+
+@pytest.mark.parametrize(
+    "tasks, said",
+    [
+        ({"task": [b"caf\xe9", b"x"]}, r"the text of task 0 is b'caf\\xe9': write the instruction"),
+        ({"text": ["a", "b"]}, "expected task_index and the text as 'task' or as the index"),
+        ({"task_index": [0, 0], "task": ["a", "b"]}, "task 0 is 'a' and 'b': keep the right one"),
+        ({"task_index": [0, None], "task": ["a", "b"]}, "has empty cells: write the numbers there"),
+        ({"task": ["a", None]}, "the text of task 3 is None: write the instruction there"),
+    ],
+)
+def test_tables_of_tasks_that_are_refused(tmp_path, tasks, said):
+    folder = write_set(tmp_path / "set", "v3.0")
+    file = folder / "meta" / "tasks.parquet"
+    pq.write_table(pa.table({"task_index": [0, 3]} | tasks), file)
+    with pytest.raises(ValueError, match=f"tasks.parquet.*{said}"):
+        data.load(folder, 2, cameras=[])
+
+
+def test_tables_of_tasks_that_are_read(tmp_path):
+    folder = write_set(tmp_path / "set", "v3.0")
+    file = folder / "meta" / "tasks.parquet"
+    more = {"task_index": [3.0, 0.0], "category": ["x", "y"], "task": ["turn", "lift"]}
+    pq.write_table(pa.table(more), file)
+    assert set(data.load(folder, 2, cameras=[], split="all").tasks) == {"turn", "lift"}
+    broken = pa.table(more).replace_schema_metadata({"pandas": "{half of"})
+    pq.write_table(broken, file)
+    with pytest.raises(ValueError, match="tasks.parquet cannot be read"):
+        data.load(folder, 2, cameras=[])
+
+
+# Numbers
+
+
+def replaced(name, values):
+    """What `rewrite` takes: another column of this name."""
+
+    def change(table):
+        column = pa.array(values(len(table))) if callable(values) else values
+        return table.set_column(table.column_names.index(name), name, column)
+
+    return change
+
+
+def test_a_bimanual_robot_with_three_cameras(tmp_path):
+    names = ("cam_high", "cam_left_wrist", "cam_right_wrist")
+    cameras = [f"observation.images.{name}" for name in names]
+    folder, rng, seen = write_set(tmp_path / "set", cameras=cameras), np.random.default_rng(0), []
+    joints = [f"{side}_{i}" for side in ("left", "right") for i in range(7)]
+    for key in ("observation.state", "action"):
+        edit_feature(folder, key, shape=[14], names=[joints])  # nested, as ALOHA's are
+    for index, length in enumerate(LENGTHS):
+        seen.append(rng.normal(size=(2, length, 14)).astype(np.float32))
+        columns = {"observation__state": seen[-1][0].tolist(), "action": seen[-1][1].tolist()}
+        edit_table(episode_file(folder, index), **columns)
+    items = data.load(folder, 4, image_size=16, split="all")
+    assert items.action_names == items.state_names == joints and items.cameras == cameras
+    np.testing.assert_array_equal(items.state, np.concatenate([one[0] for one in seen]))
+    np.testing.assert_array_equal(items.actions, np.concatenate([one[1] for one in seen]))
+    observation, actions, _ = items[20]
+    assert observation.images.shape == (3, 3, 16, 16) and actions.shape == (4, 14)
+
+
+@pytest.mark.parametrize(
+    "kind, values",
+    [
+        ("half", lambda n: [np.float16([i, 0.5]) for i in range(n)]),
+        ("decimal", lambda n: [[Decimal(i), Decimal("0.5")] for i in range(n)]),
+        ("double", lambda n: [[float(i), 0.5] for i in range(n)]),
+    ],
+)
+def test_numbers_of_every_kind(v21, kind, values):
+    rewrite(v21, replaced("action", values))
+    with pytest.warns(UserWarning, match="never changes"):
+        items = data.load(v21, 2, cameras=[], split="all")
+    assert items.actions[:3].tolist() == [[0, 0.5], [1, 0.5], [2, 0.5]]
+
+
+@pytest.mark.parametrize("shape", [2, None, "(2,)", [2]])
+def test_shapes_as_people_write_them(v21, shape):
+    edit_feature(v21, "action", shape=shape)
+    assert len(data.load(v21, 2, cameras=[], split="all")) == 45
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        (lambda n: [{"x": 1.0, "y": 2.0}] * n, "holds struct.*, not numbers: choose another"),
+        (lambda n: [[{"name": "x", "value": 1.0}] * 2] * n, "holds struct.*, not numbers"),
+        (lambda n: [["1", "2"]] * n, "holds string, not numbers"),
+        (lambda n: [[1.0, None]] * n, "is nan as float32 in episode 0, frame 0, dimension 1"),
+        (lambda n: [[1.0, 2.0]] * (n - 1) + [None], "different or missing lengths"),
+        (lambda n: [[1e300, 0.0]] * n, "is inf as float32 in episode 0, frame 0"),
+    ],
+)
+def test_actions_that_are_refused(v21, values, said):
+    rewrite(v21, replaced("action", values))
+    with pytest.raises(ValueError, match=f"episode_000000.parquet: 'action' .*{said}"):
+        data.load(v21, 2, cameras=[])
+
+
+def test_a_column_that_comes_twice(v21):
+    rewrite(v21, lambda table: table.append_column("action", table["action"]))
+    with pytest.raises(ValueError, match="has the column 'action' twice: keep the right one"):
+        data.load(v21, 2, cameras=[])
+
+
+def test_clocks_that_restart_or_are_dates(v21):
+    rewrite(v21, replaced("timestamp", lambda n: [0.1 * (i % 4) for i in range(n)]))
+    assert len(data.load(v21, 2, cameras=[], split="all")) == 45, "frames are numbered"
+    problems = report.examine(v21).problems
+    assert "does not grow" in next(one.what for one in problems if one.kind == "clock")
+    rewrite(v21, lambda table: table.drop_columns(["frame_index", "index"]))
+    with pytest.raises(ValueError, match="their timestamp does not ascend after frame 3"):
+        data.load(v21, 2, cameras=[])
+    dates = replaced(
+        "timestamp", lambda n: [datetime(2026, 1, 1, second=i // 10) for i in range(0, 10 * n, 10)]
+    )
+    rewrite(v21, dates)
+    assert len(data.load(v21, 2, cameras=[], split="all")) == 45
+    problems = report.examine(v21).problems
+    assert "1.00 to 1.00 frames a second" in next(p.what for p in problems if p.kind == "clock")
+
+
+def test_an_episode_without_frames(v21):
+    lines = (v21 / "meta" / "episodes.jsonl").read_text()
+    (v21 / "meta" / "episodes.jsonl").write_text(lines + '{"episode_index": 6, "length": 0}\n')
+    edit_info(v21, total_episodes=7)
+    pq.write_table(pq.read_table(episode_file(v21, 0)).slice(0, 0), episode_file(v21, 6))
+    with pytest.raises(ValueError, match=r"episode 6 has no frames.*: leave it out .*\[6\]"):
+        data.load(v21, 2, cameras=[])
+    assert len(data.load(v21, 2, cameras=[], split="all", without=[6])) == 45
+
+
+def test_episodes_in_another_order(tmp_path):
+    folder = write_set(tmp_path / "set", "v3.0")
+    options = dict(horizon=3, cameras=["top"], image_size=16, split="all")
+    before = data.load(folder, **options)
+    for file in folder.glob("meta/episodes/**/*.parquet"):
+        table = pq.read_table(file)
+        pq.write_table(table.take(list(range(len(table)))[::-1]), file)
+    rewrite(folder, lambda table: table.sort_by([("episode_index", "descending"), *ROWS]))
+    after = data.load(folder, **options)
+    assert torch.equal(before.actions, after.actions) and before.episodes == after.episodes
+    np.testing.assert_array_equal(before.pictures[0], after.pictures[0])
+
+
+# Cameras
+
+
+def test_numbers_that_pandas_could_not_write(tmp_path):
+    """A camera that some episodes lack makes its file numbers floats, and NaN."""
+    folder = write_set(tmp_path / "set", "v3.0")
+    for file in folder.glob("meta/episodes/**/*.parquet"):
+        table, name = pq.read_table(file), f"videos/{WRIST}/file_index"
+        at = table.column_names.index(name)
+        none = pa.array([float("nan")] * len(table))
+        pq.write_table(table.set_column(at, name, none), file)
+    with pytest.warns(UserWarning, match="left out: .*wrist: the list of episodes .* no video"):
+        assert data.load(folder, 2, image_size=8).cameras == [TOP]
+
+
+@pytest.mark.parametrize("fragments", [True, False])
+def test_videos_without_an_index(v21, fragments):
+    """What a recorder leaves that is killed: fragments, or the bare stream."""
+    start = 0
+    for index, length in enumerate(LENGTHS):
+        file = video_file(v21, index)
+        shades = [grey(n) for n in range(start, start + length)]
+        bare = file.with_suffix(".h264")
+        how = {"options": {"movflags": "frag_keyframe+empty_moov"}} if fragments else {}
+        with av.open(str(file if fragments else bare), "w", **how) as out:
+            stream = out.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+            for shade in shades:
+                picture = np.full((24, 32, 3), shade, np.uint8)
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            out.mux(stream.encode())
+        if not fragments:
+            bare.replace(file)
+        start += length
+    pictures = data.load(v21, 2, cameras=["top"], image_size=16).pictures[0]
+    for n in range(45):
+        assert abs(int(pictures[n, 0, 8, 8]) - grey(n)) <= TOLERANCE
+
+
+def test_cells_that_are_no_images(tmp_path):
+    folder = write_set(tmp_path / "set", kind="image")
+    edit_table(episode_file(folder, 0), observation__images__top=["aGVsbG8="] * LENGTHS[0])
+    with pytest.raises(ValueError, match="top' holds string, .*cells hold the bytes of PNG or JP"):
+        data.load(folder, 2)
+    rewrite(folder, lambda table: large_binary(table) if TOP in table.column_names else table)
+    assert data.load(folder, 2, cameras=["wrist"], image_size=8).cameras == [WRIST]
+
+
+def large_binary(table):
+    """A table whose wrist camera is bytes alone, as other libraries write them."""
+    cells = pa.array([cell["bytes"] for cell in table[WRIST].to_pylist()], pa.large_binary())
+    return table.set_column(table.column_names.index(WRIST), WRIST, cells)
+
+
+def test_names_that_are_too_long_for_a_file(tmp_path):
+    camera = "observation.images." + "w" * 120
+    folder = write_set(tmp_path / ("n" * 200), cameras=(camera,))
+    assert data.load(folder, 2, image_size=8).cameras == [camera]

@@ -69,6 +69,14 @@ def flat_names(names, width: int, key: str) -> list[str]:
     return flat if len(flat) == width else [f"{key}[{i}]" for i in range(width)]
 
 
+def shape_of(feature: dict) -> list[int] | None:
+    """The shape that is declared, or None where it is none; a number alone is a vector's."""
+    shape = feature.get("shape")
+    shape = [shape] if isinstance(shape, int) else shape
+    right = isinstance(shape, list) and all(isinstance(side, int) for side in shape)
+    return shape if right else None
+
+
 def cameras(features: dict) -> tuple[list[str], dict[str, str]]:
     """The colour cameras that are declared, and {camera: why it is none} of the others.
 
@@ -76,7 +84,7 @@ def cameras(features: dict) -> tuple[list[str], dict[str, str]]:
     """
     found, others = [], {}
     for key, feature in features.items():
-        kind, shape = feature.get("dtype"), feature.get("shape") or []
+        kind, shape = feature.get("dtype"), shape_of(feature) or []
         if why := declared_depth(feature):
             others[key] = why
         elif kind in PICTURES or kind == "uint8" and len(shape) == 3 and 3 in (shape[0], shape[2]):

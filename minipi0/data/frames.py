@@ -74,7 +74,7 @@ def find(recording: Recording, camera: str, size: int) -> Film:
     spans = _spans(recording, camera)
     key = _content_key(spans, _files(recording, camera, spans), camera, size)
     name = f"{recording.folder.name}-{camera}-{size}px-{key}.npy"
-    path = cache_folder() / "frames" / name.replace(os.sep, "_")
+    path = cache_folder() / "frames" / name.replace(os.sep, "_")[-200:]  # file systems allow 255
     return Film(path, (len(recording.state), 3, size, size), spans, camera, recording)
 
 
@@ -207,13 +207,17 @@ def _images(file: Path, camera: str, size: int, shape) -> Iterator[tuple[np.ndar
                 f"it has no column {camera!r}, which info.json declares as images: name other "
                 "cameras="
             )
-        coded = parquet.schema_arrow.field(camera).type
-        coded = any(is_(coded) for is_ in (pa.types.is_struct, pa.types.is_binary))
+        kind, types = parquet.schema_arrow.field(camera).type, pa.types
+        coded = any(is_(kind) for is_ in (types.is_struct, types.is_binary, types.is_large_binary))
         for batch in parquet.iter_batches(batch_size=64 if coded else 8, columns=[camera]):
             column = batch.column(camera)
             if not coded:
                 where = f"the column {camera!r}"
-                pixels = matrix(pa.chunked_array([column]), shape, where, np.int64)
+                try:
+                    pixels = matrix(pa.chunked_array([column]), shape, where, np.int64)
+                except ValueError as error:
+                    cells = "its cells hold the bytes of PNG or JPEG files, or pixels"
+                    raise _Contradiction(f"{error}, or name other cameras= ({cells})") from error
                 if pixels.min() < 0 or pixels.max() > 255:
                     raise NoColours(
                         f"{where} holds values from {pixels.min()} to {pixels.max()}, no colours "

@@ -29,11 +29,13 @@ from minipi0.data import features as declared
 from minipi0.data.features import ACTION_KEYS, STATE_KEYS
 from minipi0.data.places import Place, Span, find
 from minipi0.data.tables import (
+    Told,
     errors_name,
     integers,
     json_file,
     json_lines,
     matrix,
+    seconds,
     stand_in,
     table,
 )
@@ -176,9 +178,15 @@ def _info(folder: Path) -> dict:
             f"{file}: version {version!r} is unknown; v2.0, v2.1 and v3.0 can be read"
             f"{older or ' (LeRobot has scripts that convert others)'}"
         )
-    if not isinstance(features, dict) or not all(isinstance(f, dict) for f in features.values()):
+    if not isinstance(features, dict):
         raise ValueError(f"{file}: features is {str(features)[:60]}, not {{name: {{…}}, …}}")
-    if not isinstance(fps, int | float) or not 0 < fps < np.inf:
+    for name, feature in features.items():
+        if not isinstance(feature, dict):
+            raise ValueError(
+                f"{file}: the feature {name!r} is {str(feature)[:60]}, not {{dtype: …, shape: …}}: "
+                "declare it, or remove it there"
+            )
+    if not isinstance(fps, int | float) or isinstance(fps, bool) or not 0 < fps < np.inf:
         raise ValueError(
             f"{file}: fps is {fps!r}: write the rate there at which the frames were recorded"
         )
@@ -272,6 +280,11 @@ def _episode_of(whole: pa.Table, place: Place, info: dict) -> np.ndarray:
 def _rows(whole: pa.Table, episode_of: np.ndarray, place: Place) -> tuple[int, pa.Table]:
     """The episode's first row in its file, and its rows, which must be complete and in order."""
     mine, length = np.flatnonzero(episode_of == place.index), place.length
+    if not length:
+        raise ValueError(
+            f"{place.file}: episode {place.index} has no frames as the metadata say: leave it out "
+            f"with without=[{place.index}]"
+        )
     if not 0 < length == len(mine) == mine[-1] - mine[0] + 1:
         found = f"{len(mine)}{' or others between them' if len(mine) == length else ''}"
         raise ValueError(
@@ -296,8 +309,8 @@ def _check_order(rows: pa.Table, place: Place) -> None:
     clocks = [name for name in CLOCKS if name in rows.column_names]
     if not clocks:
         raise ValueError(f"{where} have no frame_index, index or timestamp: add a frame_index")
-    times = (matrix(rows[name], None, f"{place.file}: {name!r}", np.float64) for name in clocks)
-    ascends = [np.diff(one[:, 0]) > 0 for one in times]  # GR00T's files number no frame
+    times = (seconds(rows[name], f"{place.file}: {name!r}") for name in clocks)
+    ascends = [np.diff(one) > 0 for one in times]  # GR00T's files number no frame
     if not any(one.all() for one in ascends):
         raise ValueError(
             f"{where} have no frame_index, and their {clocks[0]} does not ascend after frame "
@@ -309,7 +322,7 @@ def _vectors(rows: pa.Table, keys: list[str], features: dict, place: Place) -> n
     """The states or actions of an episode, (rows, width) float32, all of them finite."""
     found = []
     for key in keys:
-        values = matrix(rows[key], features[key].get("shape"), f"{place.file}: {key!r}")
+        values = matrix(rows[key], declared.shape_of(features[key]), f"{place.file}: {key!r}")
         if not np.isfinite(values).all():
             frame, dim = np.argwhere(~np.isfinite(values))[0]
             raise ValueError(
@@ -345,25 +358,32 @@ def _tasks(folder: Path, places: list[Place]) -> dict[int, str]:
     """{task_index: text}, from meta/tasks.jsonl or tasks.parquet, or else as the episodes tell."""
     lines, file = folder / "meta" / "tasks.jsonl", folder / "meta" / "tasks.parquet"
     if file.exists():
-        found = table(file)
-        # the text is the index of a pandas table, and pandas may have called it anything
-        index = (found.schema.pandas_metadata or {}).get("index_columns", [])
-        usual = ("task", "__index_level_0__", *(i for i in index if isinstance(i, str)))
-        text = next((name for name in usual if name in found.column_names), None)
-        if text is None or "task_index" not in found.column_names:
-            raise ValueError(
-                f"{file}: expected task_index and the text as 'task' or as the index, "
-                f"found {found.column_names}: rename the column, or fetch it again"
-            )
-        texts = dict(zip(found["task_index"].to_pylist(), found[text].to_pylist(), strict=True))
+        with errors_name(file):
+            found = table(file)
+            # the text is the index of a pandas table, and pandas may have called it anything
+            index = (found.schema.pandas_metadata or {}).get("index_columns", [])
+            usual = ("task", "__index_level_0__", *(i for i in index if isinstance(i, str)))
+            text = next((name for name in usual if name in found.column_names), None)
+            if text is None or "task_index" not in found.column_names:
+                raise Told(
+                    f"{file}: expected task_index and the text as 'task' or as the index, "
+                    f"found {found.column_names}: rename the column, or fetch it again"
+                )
+            numbers = integers(found, "task_index", file).tolist()
+            told = list(zip(numbers, found[text].to_pylist(), strict=True))
     elif lines.exists() or len({text for place in places for text in place.tasks}) != 1:
         file = file if (folder / "meta" / "episodes").is_dir() and not lines.exists() else lines
         with errors_name(file):
-            texts = {row["task_index"]: row["task"] for row in json_lines(file)}
+            told = [(int(row["task_index"]), row["task"]) for row in json_lines(file)]
     else:  # one task, whatever its number
-        texts = {0: next(text for place in places for text in place.tasks)}
-    for number, text in texts.items():
-        if not isinstance(text, str):
+        told = [(0, next(text for place in places for text in place.tasks))]
+    texts: dict[int, str] = {}
+    for number, text in told:
+        if texts.setdefault(number, text) != text:
+            raise ValueError(
+                f"{file}: task {number} is {texts[number]!r} and {text!r}: keep the right one"
+            )
+        if not isinstance(text, str) or text.encode("utf-8", "replace").decode() != text:
             raise ValueError(
                 f"{file}: the text of task {number} is {text!r}: "
                 "write the instruction there, or an empty text"

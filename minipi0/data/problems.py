@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minipi0.data.lerobot import Recording
-from minipi0.data.tables import errors_name, parquet_file
+from minipi0.data.tables import errors_name, parquet_file, seconds
 
 MANY = 200_000  # frames; quantiles and correlations of a larger set use an even choice of this many
 
@@ -41,9 +41,8 @@ def timestamps(recording: Recording) -> list[np.ndarray] | None:
             with errors_name(file), parquet_file(file) as parquet:
                 if "timestamp" not in parquet.schema_arrow.names:
                     return None
-                column = parquet.read(["timestamp"])["timestamp"].to_pylist()
-            # a number in some files, a list of one in others
-            tables = {file: np.array(column, dtype=float).reshape(len(column), -1)[:, 0]}
+                column = parquet.read(["timestamp"])["timestamp"]
+                tables = {file: seconds(column, f"{file}: 'timestamp'")}
         found.append(tables[file][episode.rows.first :][: episode.length])
     return found
 

@@ -35,6 +35,8 @@ def fault(file: Path, error: Exception) -> str:
     """What is known of a file that cannot be read, beyond the error, and what to do; else ""."""
     if what := stand_in(file):
         return f"is {what}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"is no text in UTF-8 ({error}): save it in that encoding, or fetch it again"
     if "CRC checksum" in str(error):
         return (
             "changed since it was written (one of its pages has another checksum): was it damaged "
@@ -79,13 +81,13 @@ def errors_name(file: Path):
 def json_file(file: Path):
     """What a JSON file holds."""
     with errors_name(file):
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8-sig"))  # some editors begin with a mark
 
 
 def json_lines(file: Path) -> list[dict]:
     """What each line of a .jsonl file holds."""
     with errors_name(file):
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # a text may hold other breaks
         return [json.loads(line) for line in lines if line.strip()]
 
 
@@ -110,6 +112,9 @@ def table(file: Path, columns=None, optional: Iterable[str] = ()) -> pa.Table:
                 f"{file} has no column {missing[0]!r}, which info.json declares; it has "
                 f"{', '.join(present)}: choose another feature, or fetch the file again"
             )
+        twice = [name for name in columns or [] if present.count(name) > 1]
+        if twice:
+            raise Told(f"{file} has the column {twice[0]!r} twice: keep the right one")
         if columns is not None:
             columns = [*columns, *(name for name in optional if name in present)]
         return parquet.read(columns)
@@ -120,6 +125,15 @@ def integers(rows: pa.Table, name: str, file: Path) -> np.ndarray:
     if rows[name].null_count:
         raise ValueError(f"{file}: {name!r} has empty cells: write the numbers there")
     return matrix(rows[name], [1], f"{file}: {name!r}", np.int64)[:, 0]
+
+
+def seconds(column: pa.ChunkedArray, where: str) -> np.ndarray:
+    """A column of times, (rows,) float64: numbers, lists of one number, or dates."""
+    kind = column.type
+    if any(is_time(kind) for is_time in (pa.types.is_timestamp, pa.types.is_duration)):
+        per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+        return matrix(column.cast(pa.int64()), [1], where, np.float64)[:, 0] / per_second
+    return matrix(column, [1], where, np.float64)[:, 0]
 
 
 def matrix(
@@ -143,6 +157,8 @@ def matrix(
             )
         found.append(lengths[0])
         values = values.flatten()
+    if types.is_decimal(values.type):
+        values = values.cast(pa.float64())
     numbers = (types.is_floating, types.is_integer, types.is_boolean)
     if not any(is_number(values.type) for is_number in numbers):
         raise ValueError(f"{where} holds {values.type}, not numbers: choose another feature")
