@@ -300,9 +300,16 @@ def test_where_nothing_can_be_rendered_it_says_so_and_plays_what_was_recorded(pl
         page.evaluate("kernel({kind: 'here'})")
         page.evaluate("model.set('trouble', 'RuntimeError: no OpenGL to render with')")
         page.wait_for_function("line() === 'RuntimeError: no OpenGL to render with'")
+        page.evaluate("""() => {  // it is over soon: every name that the button had
+            const all = [...root.querySelectorAll('button')];
+            const button = all.find((b) => b.textContent === 'Play');
+            window.named = [];
+            const watch = new MutationObserver(() => named.push(button.textContent));
+            watch.observe(button, { childList: true, characterData: true, subtree: true });
+        }""")
         page.get_by_role("button", name="Play").click()
         page.wait_for_function("root.querySelector('canvas').width > 300 && line() !== ''")
-        page.get_by_role("button", name="Pause").wait_for()
+        page.wait_for_function("named.includes('Pause')")
         assert page.get_by_label("recorded episode").is_visible() and page.errors == []
 
 
