@@ -91,6 +91,7 @@ def test_hover_switches_and_passes():
             page.get_by_role("button", name=f"Euler pass {n}", exact=True).press("Enter")
         page.wait_for_function("model.get('passes') === 10")
         page.wait_for_function("before => picture() !== before", arg=before)
+        page.get_by_text("40.50 TFLOP").wait_for()
         assert numbers()[3:] == ["4.50 TFLOP", "0.22 TFLOP", "40.50 TFLOP", "1.27 TFLOP"]
         assert "kept" in status.inner_text()
         page.get_by_label("keep the prefix").uncheck()
