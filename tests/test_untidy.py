@@ -496,6 +496,10 @@ def test_and_for_all_data_sets_of_a_mixture(tmp_path, monkeypatch):
     monkeypatch.setattr(frames, "_decode_file", lambda *_: pytest.fail("decoded"))
     with pytest.raises(OSError, match="needs 0.0 GB for all cameras"):
         data.load([one, other], 2)
+    with pytest.raises(ValueError, match="weights must be 2 positive numbers"):
+        data.load([one, other], 2, weights=[1])
+    with pytest.raises(ValueError, match="list of data sets is empty"):
+        data.load([], 2)
     monkeypatch.setattr(frames, "_decode_file", lambda *_: "")  # a film that both share: once
     assert data.load([one, one], 2).cameras == [TOP]
 

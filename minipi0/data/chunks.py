@@ -82,23 +82,24 @@ def load(
     that do not hold just what the metadata say.
     """
     given = dict(locals())
-    sources_, weights = given.pop("source"), given.pop("weights")
-    several = isinstance(source, list | tuple)
-    if not several:
-        if weights is not None:
-            raise ValueError("weights are for a list of data sets")
-        sources_ = [source]
-    else:
+    several = isinstance(given.pop("source"), list | tuple)
+    every = list(source) if several else [source]
+    if given.pop("weights") is not None and not several:
+        raise ValueError("weights are for a list of data sets")
+    if not every:
+        raise ValueError("the list of data sets is empty: name one")
+    if several:
         for what in ("cameras", "episodes", "without", "state_key", "action_key"):
-            given[what] = _each(given[what], len(sources_), what)
+            given[what] = _each(given[what], len(every), what)
     parts = []
-    for i, one in enumerate(sources_):
+    for i, one in enumerate(every):
         own = {name: v[i] if isinstance(v, _Each) else v for name, v in given.items()}
         parts.append(_undecoded(one, **own))
+    found = Mixture(parts, weights) if several else parts[0]
     decoded = iter(frames.decode([film for part in parts for film in part.pictures if film]))
-    for part in parts:
+    for part in parts:  # what takes minutes comes last
         part.pictures = [film and next(decoded) for film in part.pictures]
-    return Mixture(parts, weights) if several else parts[0]
+    return found
 
 
 def _undecoded(
