@@ -684,7 +684,9 @@ def test_numbers_of_every_kind(v21, kind, values):
 @pytest.mark.parametrize("shape", [2, None, "(2,)", [2]])
 def test_shapes_as_people_write_them(v21, shape):
     edit_feature(v21, "action", shape=shape)
-    assert len(data.load(v21, 2, cameras=[], split="all")) == 45
+    edit_feature(v21, TOP, shape=None, info=None)
+    assert len(data.load(v21, 2, cameras=["top"], split="all", image_size=8)) == 45
+    assert "observation.images.top (of unknown size, video)" in str(report.examine(v21))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from minipi0.data import lerobot, problems, sources
+from minipi0.data.features import shape_of
 from minipi0.data.lerobot import Recording
 from minipi0.data.problems import Problem
 
@@ -149,7 +150,7 @@ def _facts(recording: Recording, lengths: np.ndarray) -> dict[str, str]:
     for key in recording.cameras:
         feature = info["features"][key]
         more = feature.get("info") or feature.get("video_info") or {}
-        size = "x".join(str(side) for side in feature.get("shape", []))
+        size = "x".join(map(str, shape_of(feature) or [])) or "of unknown size"
         cameras.append(f"{key} ({size}, {more.get('video.codec', feature['dtype'])})")
     cameras += [f"{key} (left out: {why})" for key, why in recording.no_cameras.items()]
     starts = [episode.start for episode in recording.episodes]
