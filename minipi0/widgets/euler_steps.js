@@ -38,7 +38,8 @@ export default {
       drawLine(view, exact, COLOUR.flow, 3);
       steps.slice(0, n).forEach((from, i) => drawArrow(view, from, steps[i + 1].map((c, k) => c - from[k]), COLOUR.one_step, 2, 7));
       for (let i = 1; i <= n; i++) { drawDot(view, pathAt(exact, i / n), COLOUR.flow, 3.5); drawDot(view, steps[i], COLOUR.one_step, 3.5); }
-      drawText(view, start, "ε");
+      const [right, up] = field(...start, 0), speed = Math.hypot(right, up) || 1;
+      drawText(view, start, "ε", [-18 * up / speed, -18 * right / speed]); // beside the first step
       const [a, b] = [exact.at(-1), steps.at(-1)], error = Math.hypot(a[0] - b[0], a[1] - b[1]);
       drawHover(view);
       fill([pair(start), pair(a), pair(b), number(error, 3), number(n * error, 2)]);

@@ -37,7 +37,8 @@ export default {
       ctx.globalAlpha = 1;
       drawArrow(view, x, Array.from(velocity, (v) => SHORT * v), COLOUR.flow, 5, 14);
       if (view.hover) drawDot(view, x, view.ink, 4);
-      drawText(view, x, "x");
+      const speed = Math.hypot(...velocity) || 1;
+      drawText(view, x, "x", [-17 * velocity[0] / speed, 17 * velocity[1] / speed]); // behind the arrow
       fill([pair(x), `${shares.length}`, `${(100 * most).toFixed(most > 0.995 ? 0 : 1)} %`, number(1 / shares.reduce((sum, w) => sum + w * w, 0), 1),
         pair(velocity), number(Math.hypot(...velocity))]);
     }
