@@ -86,3 +86,5 @@ def test_in_jupyterlab_a_widget_outlives_its_kernel(lab):  # noqa: F811
         assert slider.input_value() == "0.5"
         slider.press("ArrowRight")
         assert slider.input_value() == "0.51"
+        cell = alone.locator("td").first  # JupyterLab sets numbers of stored tables to the right
+        assert cell.evaluate("cell => getComputedStyle(cell).textAlign") == "left"
