@@ -122,7 +122,8 @@ def _v3(folder: Path, info: dict, cameras: list[str]) -> Iterator[Place]:
             words = {"episode": index, "chunk": place["chunk_index"], "file": place["file_index"]}
             for camera in cameras:
                 told = [row.get(f"videos/{camera}/{key}") for key in (*PLACE, "from_timestamp")]
-                if None in told or any(value != value for value in told):  # never recorded
+                # never recorded; pandas makes NaN of a number that is not there
+                if None in told or any(number != number for number in told[:2]):
                     continue
                 chunk, number, begins = int(told[0]), int(told[1]), float(told[2])
                 if not 0 <= begins < float("inf"):
