@@ -25,13 +25,14 @@ export default {
         Object.assign(ctx, { strokeStyle: colour, lineWidth: width });
         ctx.setLineDash(dash); ctx.beginPath(); for (const point of points) ctx.lineTo(...point); ctx.stroke(); ctx.setLineDash([]);
       };
+      const narrow = size < 330;
       const text = (words, x, y, align = "center") => {
-        Object.assign(ctx, { fillStyle: ink, font: "12px sans-serif", textAlign: align, textBaseline: "middle" });
-        ctx.fillText(words, x, y);
+        Object.assign(ctx, { fillStyle: ink, font: `${narrow ? 10 : 12}px sans-serif`, textAlign: align, textBaseline: "middle" });
+        ctx.fillText(words, x, y, size - left); // set closer where there is too little room
       };
 
       // above: the chance of every number of successes, and the interval around the expected one
-      const base = 0.36 * size, top = 26;
+      const base = Math.min(0.36 * size, 0.5 * size - 54), top = 26;
       const chances = [p1, p2].map((p) => Array.from({ length: n + 1 }, (_, k) => binomial(k, n, p)));
       const peak = Math.max(...chances.flat()), width = Math.max((right - left) / n, 2);
       text(`successes in ${n} trials: how likely is each number`, left, 10, "left");
@@ -57,7 +58,7 @@ export default {
         ctx.globalAlpha = 0.3; line([[left, up(chance)], [right, up(chance)]], ink, 1, chance === 0.8 ? [4, 4] : []); ctx.globalAlpha = 1;
         text(percent(chance).replace(" ", ""), left - 4, up(chance), "right");
       }
-      for (const count of [5, 10, 20, 50, 100, 200, 500, 1000]) text(`${count}`, along(count), floor + 12);
+      for (const count of narrow ? [5, 10, 50, 200, 1000] : [5, 10, 20, 50, 100, 200, 500, 1000]) text(`${count}`, along(count), floor + 12);
       line(counts.map((c) => [along(c), up(power(p1, p2, c, 0))]), COLOUR.noise, 2, [6, 4]);
       line(counts.map((c) => [along(c), up(power(p1, p2, c, rho))]), COLOUR.data, 3);
       const found = power(p1, p2, n, rho);
