@@ -86,10 +86,11 @@ def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
         "def follow(change):\n    label.value = f'Python knows {change.new:.2f}'\n    field.tau "
         "= change.new\n"
         "line.observe(follow, 'tau')\nipywidgets.VBox([label, field])",
+        "from minipi0 import toys\nFlowField(network=toys.ring().velocity, tau=0.5)",
     ]
     with blank_page() as page:
         run_all(page, lab, cells)
-        page.wait_for_function("document.querySelectorAll('.m0 canvas').length === 2")
+        page.wait_for_function("document.querySelectorAll('.m0 canvas').length === 3")
         page.get_by_text("untouched", exact=True).wait_for()
         page.locator(".m0 td + td").first.filter(has_text="(").wait_for()  # drawn
 
@@ -112,6 +113,11 @@ def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
         before = page.evaluate(first)
         page.locator(".m0-handle").first.press("ArrowUp")
         page.wait_for_function(f"before => {first} !== before", arg=before)
+
+        third = "document.querySelectorAll('.m0 canvas')[2].toDataURL()"
+        before = page.evaluate(third)  # a network is shown, and the next target has none
+        page.locator(".m0").nth(2).get_by_label("target", exact=True).select_option("two_moons")
+        page.wait_for_function(f"before => {third} !== before", arg=before)
 
         page.evaluate("""() => { // every tau that is shown while it plays
             window.shown = [];

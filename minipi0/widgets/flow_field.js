@@ -27,7 +27,8 @@ export default {
     // A network flows to the target that it was trained on: it is offered there and nowhere else.
     const hasNetwork = () => model.get("network").byteLength && model.get("target") === model.get("trained_on");
     const shownField = () => (hasNetwork() ? model.get("field") : "exact");
-    view.on(model, "change:target", () => { if (model.get("field") !== shownField()) view.set({ field: "exact" }); });
+    // A moment later: where a listener sets the model, JupyterLab's tells nobody of the change that it is telling of.
+    view.on(model, "change:target", () => queueMicrotask(() => { if (model.get("field") !== shownField()) view.set({ field: "exact" }); }));
 
     // ---- what depends on the field, computed once per change of these traits and kept --------------------------------
     const causes = ["target", "dots", "field", "euler_steps", "network", "n_particles", "seed", "targets"];
