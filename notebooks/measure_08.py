@@ -5,13 +5,15 @@ demonstrations, budget and scenes for all. First a search of the learning rate, 
 method; then a training of each, and its scores; then other draws of tau, fewer demonstrations,
 other scenes, more seeds. RESULTS grows piece by piece, weights lie in the cache: run again, the
 command goes on where it stopped. With words, only pieces whose name holds one of them are measured.
-About 75 minutes of one core for everything, 30 for what comes first (one seed of all methods).
+About two hours of one core for everything, 30 minutes for what comes first (one seed of all
+methods).
 """
 
 import argparse
 import json
 import math
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +41,7 @@ from minipi0.pi0 import Pi0
 from minipi0.robot import recipes
 from minipi0.robot.policy import Policy
 from minipi0.robot.rollout import Trial, rollout
-from minipi0.robot.wall import EXECUTE, LONG, SHORT
+from minipi0.robot.wall import EXECUTE, HALF, LONG, SHORT, WALL
 
 RESULTS = Path(__file__).parent / "results" / "08_rivals.json"
 _HEADS = dict(depth=2, num_heads=2, num_kv_heads=1, head_dim=32)
@@ -69,6 +71,10 @@ TAUS = {
     "Beta, a = 6": tau.beta,
     "logit-normal": tau.logit_normal,
 }
+SUBSETS = (
+    *((15, ""), (60, ""), (None, "")),
+    *((18, "balanced"), (60, "balanced"), (18, "matched"), (60, "matched")),
+)
 EULER = (1, 2, 5, 10, 20)
 TEST_EVERY, SAMPLES, FIRST_SEED = 10, 8, 800_000
 SCENES = {  # tasks, runway, trials of each task
@@ -81,17 +87,26 @@ COLUMNS = ("seed", "success", "touched", "side", "frames")
 
 @dataclass(frozen=True)
 class Run:
-    """One training. draw: a name of TAUS, None for pi0's. demonstrations: None for all."""
+    """One training.
+
+    draw: a name of TAUS, None for pi0's. demonstrations: None for all, else evenly spaced ones;
+    chosen: "balanced", as many on the left as on the right; "matched", and from equally far away.
+    times: as long.
+    """
 
     method: str
     seed: int = 0
     draw: str | None = None
     demonstrations: int | None = None
+    chosen: str = ""
+    times: int = 1
 
     @property
     def name(self) -> str:
         parts = [self.method, self.draw and f"tau {self.draw}"]
-        parts.append(self.demonstrations and f"{self.demonstrations} demonstrations")
+        chosen = f"{self.chosen} ".lstrip()
+        parts.append(self.demonstrations and f"{self.demonstrations} {chosen}demonstrations")
+        parts.append(self.times > 1 and f"{self.times} times as long")
         return ", ".join([p for p in parts if p] + [f"seed {self.seed}"])
 
     @property
@@ -122,6 +137,54 @@ def chunks(split: str):
     return data.load(folder, SIZE.horizon, split=split, **options)
 
 
+def kinds(demonstrations) -> dict[tuple[bool, int], dict[int, float]]:
+    """{(whether the words tell the side, -1 for left or 1 for right): {episode: its runway, m}}."""
+    found = defaultdict(dict)
+    for e in demonstrations.episodes:
+        rows = demonstrations.episode_index == e
+        words = demonstrations.task_texts[demonstrations.task_index[rows][0]]
+        x, y = demonstrations.state[rows, :2].T
+        side = int(x[(y > WALL[1]).nonzero()[0, 0]].sign())
+        found["left" in words or "right" in words, side][e] = WALL[1] - HALF[1] - y[0].item()
+    return found
+
+
+def few(demonstrations, run: Run) -> list[int]:
+    """The episodes of a run."""
+    if not run.chosen:
+        every = len(demonstrations.episodes) // run.demonstrations
+        return demonstrations.episodes[::every][: run.demonstrations]
+    chosen = []
+    for (told, _), runways in kinds(demonstrations).items():
+        count = run.demonstrations // (3 if told else 6)  # a third of the words leave it open
+        if run.chosen == "balanced":
+            chosen += list(runways)[:: len(runways) // count][:count]
+            continue
+        left = dict(runways)
+        for wanted in torch.linspace(SHORT, LONG, count).tolist():
+            nearest = min(left, key=lambda e: abs(left[e] - wanted))
+            chosen.append(nearest)
+            del left[nearest]
+    return sorted(chosen)
+
+
+def untold() -> dict[str, list]:
+    """{which demonstrations: [[runway in m, side], …] of those whose words leave the side open}."""
+    demonstrations = chunks("train")
+    every = kinds(demonstrations)
+    found = {}
+    for count, chosen in SUBSETS:
+        run = Run("pi0's expert", demonstrations=count, chosen=chosen)
+        some = few(demonstrations, run) if count else demonstrations.episodes
+        found[f"{count or len(some)} {chosen}".strip()] = sorted(
+            [round(float(runway), 3), side]
+            for (told, side), runways in every.items()
+            for e, runway in runways.items()
+            if e in some and not told
+        )
+    return found
+
+
 def fitted(run: Run, rate: float, steps: int, demonstrations) -> tuple[torch.nn.Module, list]:
     """A model, trained, and its losses."""
     torch.manual_seed(run.seed)
@@ -136,9 +199,8 @@ def fitted(run: Run, rate: float, steps: int, demonstrations) -> tuple[torch.nn.
         seed=run.seed,
     )
     some = demonstrations
-    if count := run.demonstrations:  # evenly spaced
-        every = len(some.episodes) // count
-        some = data.Subset(some, some.episodes[::every][:count])
+    if run.demonstrations:
+        some = data.Subset(some, few(some, run))
     trained = tau.TrainedOn(model, TAUS[run.draw]) if run.draw else model
     losses = train.fit(trained, some, recipe=recipe, progress=False)
     model.stats, model.about = demonstrations.stats, demonstrations.about()
@@ -231,7 +293,7 @@ def best_rate(method: str) -> float:
 def training(run: Run) -> dict:
     """Train, keep the weights, score held-out chunks."""
     rate, began = best_rate(run.method), time.process_time()
-    model, losses = fitted(run, rate, STEPS, chunks("train"))
+    model, losses = fitted(run, rate, run.times * STEPS, chunks("train"))
     seconds = round(time.process_time() - began)
     model.save_pretrained(run.folder)
     held_out = chunks("test")
@@ -284,9 +346,10 @@ def pieces() -> dict:
         found.setdefault(run.name, lambda: training(run))
         found[run.named(scene, steps)] = lambda: {"trials": trials(trained(run), scene, steps)}
 
-    def add_extra(kind: str, seed: int, scene: str = "short") -> None:
+    def add_extra(kind: str, seed: int, scene: str = "short", times: int = 1) -> None:
         method, make = EXTRA[kind]
-        run, name = Run(method, seed), f"{kind}, seed {seed}"
+        run = Run(method, seed, times=times)
+        name = run.name.replace(method, kind)
         found.setdefault(name, lambda: scored(make(run)))
         found[f"{name}: {scene}"] = lambda: {"trials": trials(make(run), scene)}
 
@@ -300,32 +363,38 @@ def pieces() -> dict:
     all_methods(0)
     for method in METHODS:
         add(Run(method), "told")
-    for method in ("L1 regression", "two-step policy", "pi0's expert", "flow head on the readout"):
-        add(Run(method, 1))
     for draw in TAUS:
         for steps in (10, 1):
             add(Run("pi0's expert", draw=draw), steps=steps)
-    for count in (15, 60):
-        for steps in (10, 1):
-            add(Run("pi0's expert", demonstrations=count), steps=steps)
     for draw in (None, *TAUS):
         add(Run("pi0's expert", draw=draw), "told", steps=1)
     for method in METHODS:
         add(Run(method), "long")
-    for draw in TAUS:
-        add(Run("pi0's expert", 1, draw))
     for scene in ("told", "long"):
         for kind in EXTRA:
             add_extra(kind, 0, scene)
-    for count in (15, 60):
-        add(Run("L2 regression", demonstrations=count), "told")
-        add(Run("pi0's expert", demonstrations=count), "told")
-    for steps in (2, 5, 20):
-        add(Run("pi0's expert"), steps=steps)
+    all_methods(1)
+    all_methods(2)
+    for seed in (0, 1):
+        add(Run("Octo's diffusion head", seed, times=5))
+        add_extra(CUT, seed, times=5)
+    found["untold demonstrations"] = untold
+    for seed in (0, 1):
+        for count, chosen in SUBSETS:
+            for steps in (10, 1) if count else ():
+                add(Run("pi0's expert", seed, demonstrations=count, chosen=chosen), steps=steps)
     for seed in (1, 2):
-        all_methods(seed)
         for draw in TAUS:
             add(Run("pi0's expert", seed, draw))
+    for scene in ("told", "long"):
+        for seed in (1, 2):
+            for method in METHODS:
+                add(Run(method, seed), scene)
+            for kind in EXTRA:
+                add_extra(kind, seed, scene)
+            if scene == "told":
+                for draw in (None, *TAUS):
+                    add(Run("pi0's expert", seed, draw), "told", steps=1)
     return found
 
 
@@ -334,9 +403,13 @@ def outcomes(run: Run, scene: str = "short", steps: int = 10) -> list[Trial] | N
     return _trials(load().get(run.named(scene, steps)))
 
 
-def extra_outcomes(kind: str, seed: int = 0, scene: str = "short") -> list[Trial] | None:
+def extra_outcomes(
+    kind: str, seed: int = 0, scene: str = "short", times: int = 1
+) -> list[Trial] | None:
     """The same of NOISY and CUT."""
-    return _trials(load().get(f"{kind}, seed {seed}: {scene}"))
+    method, _ = EXTRA[kind]
+    name = Run(method, seed, times=times).name.replace(method, kind)
+    return _trials(load().get(f"{name}: {scene}"))
 
 
 def _trials(piece: dict | None) -> list[Trial] | None:

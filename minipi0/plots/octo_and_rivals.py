@@ -176,6 +176,27 @@ def over_steps(panels: dict):
     return fig
 
 
+def who_passes_where(untold: dict[str, list], nearest: float):
+    """The demonstrations whose words leave the side open, by how far from the wall they start.
+
+    untold: {which demonstrations: [[runway in m, -1 for left or 1 for right], …]}. nearest: runways
+        below it, in metres, are the ones that matter for the short runway; shaded.
+    Returns the figure.
+    """
+    fig, ax = style.figure(size=(8.2, 0.75 * len(untold) + 1.1))
+    sides = ((-1, "past the left", style.FLOW, "<"), (1, "past the right", style.REGRESSION, ">"))
+    for row, pairs in enumerate(untold.values()):
+        for side, name, colour, marker in sides:
+            x = [100 * runway for runway, s in pairs if s == side]
+            y = [row + 0.14 * side] * len(x)
+            ax.plot(x, y, marker, color=colour, ms=6, label=name if row == 0 else None)
+    ax.axvspan(9.5, 100 * nearest, color=style.NOISE, alpha=0.25, lw=0)
+    ax.set_yticks(range(len(untold)), [f"{name} demonstrations" for name in untold])
+    ax.set(ylim=(len(untold) - 0.5, -0.5), xlim=(9.5, 30.5), xlabel="runway, cm")
+    fig.legend(loc="outside upper center", ncols=2)
+    return fig
+
+
 def _arrow(ax, start, end, curve: float = 0.0) -> None:
     look = dict(arrowstyle="-|>", mutation_scale=12, color=style.INK, lw=1.2, clip_on=False)
     ax.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={curve}", **look))
