@@ -9,19 +9,24 @@ from minipi0.plots import style
 STARTS = {"vlm": ("from the VLM", style.FLOW), "scratch": ("from scratch", style.REGRESSION)}
 
 
-def counts(found: dict[str, dict[str, dict[int, tuple[int, int]]]], chance: float = 1 / 3):
+Trainings = list[tuple[int, int]]  # of every training of one kind: (how often, trials)
+
+
+def counts(found: dict[str, dict[str, dict[int, Trainings]]], chance: float = 1 / 3):
     """What a beginning gives, against demonstrations a name: four panels, in two rows.
 
-    found: {title of a panel: {start: {demonstrations: (how often, trials)}}}. chance: of any of the
-        things.
+    All trials with Wilson's 95 % interval, and a small dot for every training.
+    found: {title of a panel: {start: {demonstrations: trainings}}}. chance: of any of the things.
     Returns the figure.
     """
     fig, axes = style.figure(2, 2, size=(4.6, 2.9), sharex=True, sharey=True)
     for ax, (group, starts) in zip(axes.flat, found.items(), strict=True):
         for start, points in starts.items():
             name, colour = STARTS[start]
-            rates = np.array([success_interval(*pair) for pair in points.values()])
+            rates = np.array([_rate(trainings) for trainings in points.values()])
             ax.plot(list(points), rates[:, 0], "o-", color=colour, label=name, ms=4)
+            for count, trainings in points.items():
+                _dots(ax, count, trainings, colour)
             ax.fill_between(list(points), *rates[:, 1:].T, color=colour, alpha=0.2, lw=0)
         ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
         ax.set(xscale="log", ylim=(0, 1), title=group)
@@ -53,10 +58,11 @@ def paths(manners: dict[str, list], things: list):
     return fig
 
 
-def bars(found: dict[str, dict[str, tuple[int, int]]], colours: list | None = None, chance=None):
+def bars(found: dict[str, dict[str, Trainings]], chance: float):
     """Success of several policies in several groups of trials, with Wilson's 95 % interval.
 
-    found: {policy: {group: (successes, trials)}}. chance: a line for what a blind choice would get.
+    A small dot stands for a training.
+    found: {policy: {group: trainings}}. chance: a line for what a blind choice would get.
     Returns the figure.
     """
     groups = list(next(iter(found.values())))
@@ -65,14 +71,23 @@ def bars(found: dict[str, dict[str, tuple[int, int]]], colours: list | None = No
     several = (style.FLOW, style.ONE_STEP, style.DATA, style.GAUSSIAN, style.REGRESSION, style.PATH)
     for i, (name, results) in enumerate(found.items()):
         at = np.arange(len(groups)) + (i - (len(found) - 1) / 2) * width
-        rates = np.array([success_interval(*results[group]) for group in groups])
-        colour = (colours or several)[i]
-        ax.bar(at, rates[:, 0], width * 0.9, color=colour, label=name, lw=0)
+        rates = np.array([_rate(results[group]) for group in groups])
+        ax.bar(at, rates[:, 0], width * 0.9, color=several[i], label=name, lw=0)
         ax.vlines(at, *rates[:, 1:].T, color=style.INK, lw=1.5)
-    if chance is not None:
-        ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
+        for x, group in zip(at, groups, strict=True):
+            _dots(ax, x + width / 4, results[group], style.INK)
+    ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
     ax.set_xticks(range(len(groups)), groups)
     ax.set(ylim=(0, 1))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.figure.legend(loc="outside lower center", ncols=3)
     return fig
+
+
+def _rate(trainings: Trainings) -> tuple[float, float, float]:
+    return success_interval(*np.sum(trainings, axis=0).tolist())
+
+
+def _dots(ax, x: float, trainings: Trainings, colour) -> None:
+    look = dict(color=colour, ms=4, mec="white", mew=0.6)  # seen on a bar of any colour
+    ax.plot([x] * len(trainings), [k / n for k, n in trainings], "o", **look)
