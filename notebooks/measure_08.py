@@ -160,11 +160,11 @@ def few(demonstrations, run: Run) -> list[int]:
         if run.chosen == "balanced":
             chosen += list(runways)[:: len(runways) // count][:count]
             continue
-        left = dict(runways)
+        free = dict(runways)
         for wanted in torch.linspace(SHORT, LONG, count).tolist():
-            nearest = min(left, key=lambda e: abs(left[e] - wanted))
+            nearest = min(free, key=lambda e: abs(free[e] - wanted))
             chosen.append(nearest)
-            del left[nearest]
+            del free[nearest]
     return sorted(chosen)
 
 
