@@ -37,7 +37,13 @@ def life(out: Path, steps: int | None = None, most: int | None = None) -> int:
     if pid:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         return pid
-    status = 1
+    status, interrupts = 1, []
+
+    def interrupt(number, frame):
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         if most is not None:
@@ -56,12 +62,18 @@ def life(out: Path, steps: int | None = None, most: int | None = None) -> int:
         status = FULL if named else 1
         print(error, file=sys.stderr)
     finally:
-        os._exit(status)
+        # Code in C that Ctrl-C meets may make an error of its own of it: torch.asarray does.
+        os._exit(ENDED if interrupts else status)
 
 
-def ended(pid: int) -> int:
-    """The exit status of a life, or minus the signal that ended it."""
-    for _ in range(30000):
+def ended(pid: int, by: int | None = None) -> int:
+    """The exit status of a life, or minus the signal that ended it.
+
+    by: a signal to end it with, sent again every ten seconds: a finalizer may swallow Ctrl-C.
+    """
+    for attempt in range(30000):
+        if by is not None and attempt % 1000 == 0:
+            os.kill(pid, by)
         if (found := os.waitpid(pid, os.WNOHANG))[0]:
             return os.waitstatus_to_exitcode(found[1])
         time.sleep(0.01)
@@ -104,8 +116,7 @@ def killed(out: Path, kills: int, with_signal: int) -> dict:
     for _ in range(kills):
         pid = life(out)
         time.sleep(usual * rng.uniform(0.2, 2))
-        os.kill(pid, with_signal)
-        status = ended(pid)
+        status = ended(pid, with_signal)
         assert status in (-signal.SIGKILL, ENDED), status
         left += any(name.startswith(".") for name in names(out))
         steps.append(done(out))
@@ -150,8 +161,7 @@ def together(out: Path) -> list:
         time.sleep(0.01)
     second = ended(life(out))
     time.sleep(0.2)
-    os.kill(first, signal.SIGINT)
-    return [second == REFUSED, ended(first) == ENDED]
+    return [second == REFUSED, ended(first, signal.SIGINT) == ENDED]
 
 
 def main(folder: Path, kills: int) -> None:
