@@ -98,6 +98,19 @@ def test_the_carried_set_is_small_and_says_where_it_comes_from(carried):
     assert pq.read_table(sim.CARRIED / "meta/tasks.parquet")["task"].to_pylist() == [sim.TASK]
 
 
+@pytest.mark.parametrize("name", ["data/chunk-000/file-000.parquet", "meta/tasks.parquet"])
+def test_its_tables_carry_checksums(name, tmp_path):
+    whole = (sim.CARRIED / name).read_bytes()
+    column = pq.ParquetFile(sim.CARRIED / name).metadata.row_group(0).column(0)
+    end = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size
+    for flipped in range(end - 3, end):  # the last bytes of its last page
+        changed = bytearray(whole)
+        changed[flipped] ^= 1
+        (tmp_path / "changed.parquet").write_bytes(changed)
+        with pytest.raises(OSError, match="CRC"):
+            pq.ParquetFile(tmp_path / "changed.parquet", page_checksum_verification=True).read()
+
+
 def test_its_tables_agree(carried):
     lengths = [row["length"] for row in carried.episodes]
     assert len(carried.rows) == carried.info["total_frames"] == sum(lengths)
