@@ -5,17 +5,11 @@ Right answers pass, each typical mistake is named, and the planted faults show.
 
 import numpy as np
 import pytest
+from answers import refused
 from fake_robot import Ahead
 
 from minipi0.exercises import check
 from minipi0.exercises.nb00 import FAULTS, SUSPECTS, Suspect
-
-
-def refused(capsys, number, answer, words):
-    capsys.readouterr()
-    assert not check(number, answer)
-    said = capsys.readouterr().out
-    assert said.startswith("✗") and words in said, said
 
 
 def test_thinking(capsys):
