@@ -61,6 +61,7 @@ def test_difference_of_two_roads(capsys):
     points, low, high = (100 * value for value in stored())
     assert check("06.4", (points, low, high))
     refused(capsys, "06.4", (points + 5, low, high), "all seeds")
+    refused(capsys, "06.4", (-points, -high, -low), "sign is turned")
     refused(capsys, "06.4", (points, low - 10, high + 10), "equal starts")
     refused(capsys, "06.4", (points / 100, low / 100, high / 100), "100 times")
     with pytest.raises(AssertionError):

@@ -63,5 +63,7 @@ def test_what_the_vlm_is_worth(capsys):
     assert check("07.4", (points, low, high))
     refused(capsys, "07.4", (points + 5, low, high), "all seeds")
     refused(capsys, "07.4", (-points, -high, -low), "sign is turned")
+    touched = [100 * value for value in stored(lambda row: row[1])]
+    refused(capsys, "07.4", touched, "you counted success")
     refused(capsys, "07.4", (points, low - 10, high + 10), "equal starts")
     refused(capsys, "07.4", (points / 100, low / 100, high / 100), "100 times")

@@ -111,7 +111,7 @@ def judge_difference(answer, tolerance: float) -> str | None:
     if max(abs(points), abs(low), abs(high)) <= 1 < max(map(abs, wanted)):
         return "give points of a percent: 100 times the difference of the rates"
     if near(points, -wanted[0], tolerance) and not near(wanted[0], 0, tolerance):
-        return "the sign is turned: first the separate expert, then the giant decoder"
+        return "the sign is turned: first the road with both tasks, then the giant decoder"
     if not near(points, wanted[0], tolerance):
         return (
             f"the difference is not {points:g} points: count all seeds, and the new colours alone"
@@ -122,9 +122,9 @@ def judge_difference(answer, tolerance: float) -> str | None:
 
 
 def stored() -> tuple[float, float, float]:
-    """(difference, low, high): the separate expert minus the giant decoder, new colours."""
+    """(difference, low, high): both tasks minus the giant decoder, with new colours."""
     found = measured("06_roads.json")
-    a, b = (_rows(found, road) for road in ("separate expert", "one giant decoder"))
+    a, b = (_rows(found, road) for road in ("both trained on both tasks", "one giant decoder"))
     shared = a.keys() & b.keys()
     only_a = sum(a[start] > b[start] for start in shared)
     only_b = sum(a[start] < b[start] for start in shared)

@@ -88,10 +88,13 @@ def _same_units(answer):
 def _worth(answer):
     points, low, high = numbers(answer, "difference in points, lower end, upper end")
     wanted = [100 * value for value in stored()]
+    touched = [100 * value for value in stored(lambda row: row[1])]
     if max(abs(points), abs(low), abs(high)) <= 1 < max(map(abs, wanted)):
         return "give points of a percent: 100 times the difference of the rates"
     if near(points, -wanted[0], 0.6) and not near(wanted[0], 0, 0.6):
         return "the sign is turned: first the policy from the VLM, then the one from scratch"
+    if near(points, touched[0], 0.6):
+        return "you counted success: here the last number of a row counts, 0 is the named thing"
     if not near(points, wanted[0], 0.6):
         return (
             f"the difference is not {points:g} points: count all seeds, and the new colours alone"
@@ -101,15 +104,19 @@ def _worth(answer):
     return None
 
 
-def stored(group: str = "new colours", count: int = 50) -> tuple[float, float, float]:
-    """(difference, low, high): the policy from the VLM minus the one from scratch."""
+def stored(counts=lambda row: row[4] == 0) -> tuple[float, float, float]:
+    """(difference, low, high): the policy from the VLM minus the one from scratch, with new colours
+    and 50 demonstrations a name.
+
+    counts: what counts of a trial; by default that the hand ends nearest to the named thing.
+    """
     found = measured("07_standing.json")
     a, b = (
         {
-            (seed, row[0]): row[1]
+            (seed, row[0]): counts(row)
             for seed in range(3)
-            if (key := f"{start}, {count} a name, seed {seed}") in found
-            for row in found[key]["trials"][group]
+            if (key := f"{start}, 50 a name, seed {seed}") in found
+            for row in found[key]["trials"]["new colours"]
         }
         for start in ("vlm", "scratch")
     )
