@@ -6,6 +6,7 @@ from matplotlib.ticker import PercentFormatter
 
 from minipi0.intervals import success_interval
 from minipi0.plots import style
+from minipi0.plots.shared import pooled
 
 COLOURS = {
     "pi0's expert": style.FLOW,
@@ -117,7 +118,7 @@ def success(panels: dict):
     for ax, (title, rows) in zip(axes[0], panels.items(), strict=True):
         for name, counts in rows.items():
             y, colour = names.index(name), COLOURS.get(name, style.DATA)
-            rate, low, high = success_interval(*np.sum(counts, axis=0).tolist())
+            rate, low, high = pooled(counts)
             ax.hlines(y, low, high, color=colour, lw=4, alpha=0.5)
             ax.plot(rate, y, "o", color=colour, ms=8)
             if len(counts) > 1:

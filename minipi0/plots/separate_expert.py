@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from minipi0.intervals import success_interval
 from minipi0.plots import style
+from minipi0.plots.shared import success_bars
 
 COLOURS = (
     style.FLOW,
@@ -71,19 +71,12 @@ def _energy(ax, found, colours) -> None:
 
 
 def _success(ax, found, colours) -> None:
-    width = 0.8 / len(found)
-    for i, (name, results) in enumerate(found.items()):
-        at = np.arange(len(GROUPS)) + (i - (len(found) - 1) / 2) * width
-        for x, group in zip(at, GROUPS, strict=True):
-            counts = np.array([share(result, group) for result in results])
-            rate, low, high = success_interval(*map(int, counts.sum(0)))
-            ax.bar(x, rate, width * 0.9, color=colours[name])
-            ax.plot([x, x], [low, high], color=style.INK, lw=1)
-            ax.plot([x] * len(counts), counts[:, 0] / counts[:, 1], ".", color=style.INK, ms=3)
-    ax.axhline(1 / 3, color=style.INK, lw=0.8, ls=":")
-    ax.set(xticks=range(len(GROUPS)), xticklabels=GROUPS, ylim=(0, 1))
+    trainings = {
+        name: {group: [share(result, group) for result in results] for group in GROUPS}
+        for name, results in found.items()
+    }
+    success_bars(ax, trainings, colours.values(), chance=1 / 3)
     ax.set(title="success in closed loop", xlabel="names that are asked for")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def _skill(ax, found, colours, before) -> None:

@@ -1,9 +1,15 @@
-"""Pictures that several notebooks draw: chunks around the disc, clouds, camera frames."""
+"""Pictures that several notebooks draw: chunks around the disc, clouds, camera frames, success of
+several trainings.
+"""
 
 import numpy as np
 from matplotlib.patches import Circle
+from matplotlib.ticker import PercentFormatter
 
+from minipi0.intervals import success_interval
 from minipi0.plots import style
+
+Trainings = list[tuple[int, int]]  # of every training of one kind: (successes, trials)
 
 
 def scribbles(path, taus, obstacle, count: int = 30):
@@ -87,6 +93,38 @@ def frames(images, titles):
         ax.set_title(title, fontsize=9)
         ax.axis("off")
     return fig
+
+
+def success_bars(ax, found: dict[str, dict[str, Trainings]], colours, chance: float):
+    """Draw success in groups of bars: all trials, Wilson's 95 % interval, a dot per training.
+
+    found: {policy: {group: trainings}}
+    colours: one per policy
+    chance: a dotted line for what a blind choice would get
+    """
+    groups, width = list(next(iter(found.values()))), 0.8 / len(found)
+    for i, ((name, results), colour) in enumerate(zip(found.items(), colours, strict=False)):
+        at = np.arange(len(groups)) + (i - (len(found) - 1) / 2) * width
+        rates = np.array([pooled(results[group]) for group in groups])
+        ax.bar(at, rates[:, 0], width * 0.9, color=colour, label=name, lw=0)
+        ax.vlines(at, *rates[:, 1:].T, color=style.INK, lw=1.5)
+        for x, group in zip(at, groups, strict=True):
+            dots(ax, x + width / 4, results[group], style.INK)
+    ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
+    ax.set_xticks(range(len(groups)), groups)
+    ax.set(ylim=(0, 1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def pooled(trainings: Trainings) -> tuple[float, float, float]:
+    """The rate of all trials together, and Wilson's 95 % interval."""
+    return success_interval(*np.sum(trainings, axis=0).tolist())
+
+
+def dots(ax, x: float, trainings: Trainings, colour) -> None:
+    """Draw a dot for the rate of every training, seen on a bar of any colour."""
+    look = dict(color=colour, ms=4, mec="white", mew=0.6)
+    ax.plot([x] * len(trainings), [k / n for k, n in trainings], "o", **look)
 
 
 def picture(image) -> np.ndarray:

@@ -3,13 +3,10 @@
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from minipi0.intervals import success_interval
 from minipi0.plots import style
+from minipi0.plots.shared import Trainings, dots, pooled, success_bars
 
 STARTS = {"vlm": ("from the VLM", style.FLOW), "scratch": ("from scratch", style.REGRESSION)}
-
-
-Trainings = list[tuple[int, int]]  # of every training of one kind: (how often, trials)
 
 
 def counts(found: dict[str, dict[str, dict[int, Trainings]]], chance: float = 1 / 3):
@@ -23,10 +20,10 @@ def counts(found: dict[str, dict[str, dict[int, Trainings]]], chance: float = 1 
     for ax, (group, starts) in zip(axes.flat, found.items(), strict=True):
         for start, points in starts.items():
             name, colour = STARTS[start]
-            rates = np.array([_rate(trainings) for trainings in points.values()])
+            rates = np.array([pooled(trainings) for trainings in points.values()])
             ax.plot(list(points), rates[:, 0], "o-", color=colour, label=name, ms=4)
             for count, trainings in points.items():
-                _dots(ax, count, trainings, colour)
+                dots(ax, count, trainings, colour)
             ax.fill_between(list(points), *rates[:, 1:].T, color=colour, alpha=0.2, lw=0)
         ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
         ax.set(xscale="log", ylim=(0, 1), title=group)
@@ -65,29 +62,8 @@ def bars(found: dict[str, dict[str, Trainings]], chance: float):
     found: {policy: {group: trainings}}. chance: a line for what a blind choice would get.
     Returns the figure.
     """
-    groups = list(next(iter(found.values())))
-    fig, ax = style.figure(size=(max(6.0, 1.9 * len(groups)), 3.3))
-    width = 0.8 / len(found)
+    fig, ax = style.figure(size=(max(6.0, 1.9 * len(next(iter(found.values())))), 3.3))
     several = (style.FLOW, style.ONE_STEP, style.DATA, style.GAUSSIAN, style.REGRESSION, style.PATH)
-    for i, (name, results) in enumerate(found.items()):
-        at = np.arange(len(groups)) + (i - (len(found) - 1) / 2) * width
-        rates = np.array([_rate(results[group]) for group in groups])
-        ax.bar(at, rates[:, 0], width * 0.9, color=several[i], label=name, lw=0)
-        ax.vlines(at, *rates[:, 1:].T, color=style.INK, lw=1.5)
-        for x, group in zip(at, groups, strict=True):
-            _dots(ax, x + width / 4, results[group], style.INK)
-    ax.axhline(chance, color=style.INK, lw=0.8, ls=":")
-    ax.set_xticks(range(len(groups)), groups)
-    ax.set(ylim=(0, 1))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    success_bars(ax, found, several, chance)
     ax.figure.legend(loc="outside lower center", ncols=3)
     return fig
-
-
-def _rate(trainings: Trainings) -> tuple[float, float, float]:
-    return success_interval(*np.sum(trainings, axis=0).tolist())
-
-
-def _dots(ax, x: float, trainings: Trainings, colour) -> None:
-    look = dict(color=colour, ms=4, mec="white", mew=0.6)  # seen on a bar of any colour
-    ax.plot([x] * len(trainings), [k / n for k, n in trainings], "o", **look)
