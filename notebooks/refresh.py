@@ -35,7 +35,11 @@ def refresh(path: Path) -> None:
             cell.outputs, cell.execution_count = [], None
     start = time.monotonic()
     NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        coalesce_streams=True,  # else prints are cut into outputs by chance
+        resources={"metadata": {"path": str(HERE)}},
     ).execute()
     notebook.metadata.pop(
         "widgets", None
