@@ -68,7 +68,9 @@ def test_solutions_are_folded_and_answers_left_open(path):
     assert len(solutions) >= 3
     for cell in solutions:
         assert cell.metadata.get("jupyter", {}).get("source_hidden"), cell.id
-        assert "check(" in cell.source, cell.id
+        assert "check(" in cell.source and ", solution=True)" in cell.source, cell.id
+        before = cells[cells.index(cell) - 1]
+        assert before.source == "Solution (click the bar to unfold)", cell.id
     assert "not tried yet" in str([cell.get("outputs") for cell in cells])
 
 
