@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from minipi0.plots import style
-from minipi0.plots.shared import success_bars
+from minipi0.plots.shared import dots, success_bars
 
 COLOURS = (
     style.FLOW,
@@ -66,7 +66,8 @@ def _energy(ax, found, colours) -> None:
     ax.set(xlabel="training steps", ylabel="energy score, held-out", title="learning to act")
     ax.set_yscale("log")
     ax.minorticks_off()
-    ticks = [t for t in (0.1, 0.15, 0.2, 0.3, 0.5, 0.7) if ax.get_ylim()[0] < t < ax.get_ylim()[1]]
+    low, high = ax.get_ylim()
+    ticks = [t for t in (0.1, 0.15, 0.2, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8) if low < t < high]
     ax.set(yticks=ticks, yticklabels=[f"{t:g}" for t in ticks])
 
 
@@ -86,7 +87,7 @@ def _skill(ax, found, colours, before) -> None:
             x = j + (i - (len(found) - 1) / 2) * width
             values = [right(result, kind) for result in results]
             ax.bar(x, np.mean(values), width * 0.9, color=colours[name])
-            ax.plot([x] * len(values), values, ".", color=style.INK, ms=3)
+            dots(ax, x + width / 4, [result["skill"][kind] for result in results], style.INK)
     for j, kind in enumerate(kinds):
         ax.plot([j - 0.45, j + 0.45], [before[kind]] * 2, color=style.INK, lw=1.2, ls="--")
     ax.set(xticks=range(len(kinds)), xticklabels=kinds, ylim=(0, 1))
