@@ -69,7 +69,15 @@ def test_one_step_and_regression_enter_the_disc_and_the_disc_can_be_moved():
         page.wait_for_function(f"{in_disc} === '0 of 30'")
         page.get_by_label("policy").select_option("regression")
         page.wait_for_function(f"{in_disc} === '30 of 30'")
-        assert page.get_by_label("τ (0 noise, 1 action)").is_disabled()
+        assert page.get_by_label("Euler steps n").is_disabled()
+        before = page.evaluate("picture()")
+        page.get_by_role("button", name="New noise").press("Enter")  # another noise, one answer
+        page.wait_for_function("before => picture() !== before", arg=before)
+        assert page.evaluate(in_disc) == "30 of 30"
+        page.evaluate("model.set('tau', 0.5)")
+        page.get_by_label("policy").select_option("flow")
+        page.get_by_label("policy").select_option("regression")
+        page.wait_for_function("model.get('tau') === 1")
         page.get_by_label("policy").select_option("flow")
         before = page.evaluate("picture()")
         for _ in range(12):

@@ -7,7 +7,7 @@ export default {
   render({ model, el }) {
     const view = openView(model, el, { label: "Chunks of way-points on their way from noise to paths around a disc", draw });
     addChoice(view, { trait: "policy", name: "policy", options: POLICY });
-    const tauInput = addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
+    addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
     const stepsInput = addSlider(view, { trait: "euler_steps", name: "Euler steps n", min: 1, max: 50, step: 1, digits: 0 });
     const buttons = element(view.side, "div", { class: "m0-row" });
     const player = addPlay(view, buttons);
@@ -19,6 +19,7 @@ export default {
 
     let scene = null; // what depends on these traits, computed once per change
     for (const cause of ["policy", "euler_steps", "obstacle", "seed", "chunks"]) view.on(model, `change:${cause}`, () => { scene = null; });
+    view.on(model, "change:policy", () => { if (model.get("policy") === "regression") view.set({ tau: 1 }); }); // its answer
     function makeScene() {
       const demos = model.get("chunks").map((chunk) => around(chunk, model.get("obstacle"))), mixture = { demos, std };
       const source = randomSource(model.get("seed")), regression = model.get("policy") === "regression";
@@ -32,12 +33,13 @@ export default {
 
     function draw() {
       scene ||= makeScene();
-      const { ctx } = view, regression = model.get("policy") === "regression", tau = regression ? 1 : model.get("tau");
-      tauInput.disabled = stepsInput.disabled = player.button.disabled = regression;
+      const { ctx } = view, regression = model.get("policy") === "regression", tau = model.get("tau");
+      stepsInput.disabled = regression;
       const inPixels = radius * view.size / (2 * view.extent);
       drawAxes(view);
       ctx.globalAlpha = 0.15;
       for (const demo of scene.demos) drawLine(view, points(demo), view.ink, 1);
+      if (regression) for (const { path } of scene.paths) drawLine(view, points(path[0]), COLOUR.noise, 1);
       ctx.globalAlpha = 0.35;
       drawDot(view, model.get("obstacle"), view.ink, inPixels);
       const now = scene.paths.map(({ path }) => points(between(path, tau)));
@@ -56,9 +58,9 @@ export default {
       const counts = Object.keys(FATE).map((name) => `${scene.paths.filter(({ fate }) => fate === name).length} of ${CHUNKS}`);
       const told = chosen === null ? "–" : `${number(scene.paths[chosen].distance)} from the centre`;
       fill([...counts, told]);
-      write(note, (regression ? "A regression answers every noise with the mean of the demonstrations: 30 chunks, one line. "
+      write(note, (regression ? "A regression answers every noise (pale scribbles) with the mean of the demonstrations: 30 chunks, one line. It has no τ; the slider draws the straight line from the noise to the answer. "
         : "Each line is a chunk of 16 way-points, coloured by where it ends. ")
-        + `Pale lines: ${scene.demos.length} demonstrations. Drag the disc (radius ${radius}), or focus its centre and use the arrow keys.`);
+        + `Pale arcs: ${scene.demos.length} demonstrations. Drag the disc (radius ${radius}), or focus its centre and use the arrow keys.`);
     }
     return () => { player.stop(); view.close(); };
   },
