@@ -143,3 +143,18 @@ def test_in_jupyterlab_a_slider_moves_the_picture_and_the_trait(lab):
         )  # the axes follow the theme
         ours = [e for e in page.errors if "favicon" not in e]
         assert ours == []
+
+
+@needs_chromium
+def test_in_jupyterlab_a_policy_is_chosen_again_and_again(lab):
+    with blank_page() as page:
+        run_all(page, lab, ["from minipi0.widgets import Scribble\nScribble()"])
+        picture = "document.querySelector('.m0 canvas').toDataURL()"
+        policy = page.get_by_label("policy", exact=True)
+        for name in ("regression", "flow") * 3:
+            before = page.evaluate(picture)
+            policy.select_option(name)
+            page.wait_for_function(f"before => {picture} !== before", arg=before)
+            page.wait_for_timeout(500)  # what the kernel echoes must not choose for the reader
+            assert policy.input_value() == name
+        assert page.locator(".m0 input[type=range]").first.input_value() == "1"  # tau

@@ -6,7 +6,8 @@ const FATE = { left: ["pass above the disc", COLOUR.data], right: ["pass below i
 export default {
   render({ model, el }) {
     const view = openView(model, el, { label: "Chunks of way-points on their way from noise to paths around a disc", draw });
-    addChoice(view, { trait: "policy", name: "policy", options: POLICY });
+    const choice = addChoice(view, { trait: "policy", name: "policy", options: POLICY });
+    choice.addEventListener("change", () => { if (choice.value === "regression") view.set({ tau: 1 }); }); // its answer
     addSlider(view, { trait: "tau", name: "τ (0 noise, 1 action)", min: 0, max: 1, step: 0.01 });
     const stepsInput = addSlider(view, { trait: "euler_steps", name: "Euler steps n", min: 1, max: 50, step: 1, digits: 0 });
     const buttons = element(view.side, "div", { class: "m0-row" });
@@ -19,7 +20,6 @@ export default {
 
     let scene = null; // what depends on these traits, computed once per change
     for (const cause of ["policy", "euler_steps", "obstacle", "seed", "chunks"]) view.on(model, `change:${cause}`, () => { scene = null; });
-    view.on(model, "change:policy", () => { if (model.get("policy") === "regression") view.set({ tau: 1 }); }); // its answer
     function makeScene() {
       const demos = model.get("chunks").map((chunk) => around(chunk, model.get("obstacle"))), mixture = { demos, std };
       const source = randomSource(model.get("seed")), regression = model.get("policy") === "regression";
