@@ -24,11 +24,6 @@ def place(tmp_path) -> Path:
     return shutil.copytree(NOTEBOOKS, tmp_path / "notebooks", ignore=leave)
 
 
-def run(path: Path, place: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, **KERNEL, resources={"metadata": {"path": str(place)}}).execute()
-
-
 @pytest.mark.soak
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("seed", range(1, 6))
@@ -36,7 +31,8 @@ def run(path: Path, place: Path) -> None:
 def test_a_conclusion_is_no_luck(path, seed, threads, place, monkeypatch):
     monkeypatch.setenv("MINIPI0_SEED", str(seed))
     monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-    run(path, place)
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, **KERNEL, resources={"metadata": {"path": str(place)}}).execute()
 
 
 def test_all_but_two_notebooks_can_be_drawn_anew():
