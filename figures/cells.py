@@ -16,6 +16,8 @@ from pygments.lexers import PythonLexer
 LEFT_OUT = "guard"  # the tag of cells that only keep a number true
 UNFOLD = "Solution (click the bar to unfold)"  # in JupyterLab; on the page the bar has a text
 COLOURS = HtmlFormatter(cssclass="source")
+DARK = HtmlFormatter(cssclass="source", style="one-dark")
+TABLE = re.compile(r"\S {3,}\S")  # columns in plain text
 
 
 @dataclass
@@ -109,7 +111,7 @@ def code_cell(cell, tags) -> str:
     """A code cell: its source and its outputs, folded where the notebook folds them."""
     state = cell.metadata.get("jupyter", {})
     source = highlight(cell.source, PythonLexer(), COLOURS)
-    outputs = "".join(map(output, cell.outputs))
+    outputs = "".join(map(output, joined(cell.outputs)))
     if outputs and re.match(r"(\w+ = )?Guess\(", cell.source):
         return outputs  # the question says all of it
     if "solution" in tags:
@@ -128,10 +130,27 @@ def folded(title: str, inner: str) -> str:
     return f"<details><summary>{escape(title)}</summary>{inner}</details>"
 
 
+def joined(outputs) -> list:
+    """Stored outputs, with texts that were printed one after the other as one."""
+    whole = []
+    for one in outputs:
+        if whole and one.output_type == whole[-1].output_type == "stream":
+            whole[-1] = nbformat.from_dict(whole[-1] | {"text": whole[-1].text + one.text})
+        else:
+            whole.append(one)
+    return whole
+
+
+def text(said: str) -> str:
+    """A text as HTML: its lines break where the page ends, those of a table do not."""
+    kind = "out" if TABLE.search(said) else "out prose"
+    return f'<pre class="{kind}">{escape(said)}</pre>'
+
+
 def output(one) -> str:
     """A stored output as HTML."""
     if one.output_type == "stream":
-        return f'<pre class="out">{escape(strip_ansi(one.text))}</pre>'
+        return text(strip_ansi(one.text))
     data, alt = one.get("data", {}), one.get("metadata", {}).get("alt", "")
     if "text/html" in data:
         return f'<div class="out">{data["text/html"]}</div>'
@@ -140,4 +159,4 @@ def output(one) -> str:
             return f'<img class="out" alt="{escape(alt)}" src="data:{kind};base64,{data[kind]}">'
     if "image/svg+xml" in data:
         return f'<div class="out">{data["image/svg+xml"]}</div>'
-    return f'<pre class="out">{escape(data["text/plain"])}</pre>' if "text/plain" in data else ""
+    return text(data["text/plain"]) if "text/plain" in data else ""

@@ -11,7 +11,7 @@ import shutil
 from html import escape
 from pathlib import Path
 
-from cells import COLOURS, Section, cell_texts, page
+from cells import COLOURS, DARK, Section, cell_texts, page
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from pygments import highlight
@@ -57,7 +57,9 @@ class Site:
         for address, file in self.copied.items():
             self.copy(address, file)
         style = (HERE / "page/page.css").read_text("utf-8")
-        self.save("page.css", COLOURS.get_style_defs(".source") + style)
+        dark = DARK.get_style_defs('[data-theme="dark"] .source')
+        dark = [line for line in dark.splitlines() if ".source ." in line]  # the signs, no page
+        self.save("page.css", "\n".join([COLOURS.get_style_defs(".source"), *dark, style]))
         self.save("page.js", (HERE / "page/page.js").read_text("utf-8"))
         self.save("search.js", f"const SEARCH = {json.dumps(self.found, ensure_ascii=False)};")
 

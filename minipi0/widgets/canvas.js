@@ -174,7 +174,7 @@ function drawAxes(view) {
   for (let t = Math.ceil(Math.min(...low)); t <= Math.max(...high); t++) {
     const [x, y] = view.px([t, t]).map((p) => Math.round(p) + 0.5);
     ctx.globalAlpha = t === 0 ? 0.3 : 0.1;
-    ctx.beginPath(); ctx.moveTo(x, 0); ctx.lineTo(x, size); ctx.moveTo(0, y); ctx.lineTo(size, y); ctx.stroke();
+    ctx.beginPath(); ctx.moveTo(x, 0); ctx.lineTo(x, size - 16); ctx.moveTo(18, y); ctx.lineTo(size, y); ctx.stroke(); // clear of the numbers
     ctx.globalAlpha = 0.7;
     ctx.textAlign = "center"; ctx.textBaseline = "bottom"; ctx.fillText(minus(`${t}`), x, size - 2);
     ctx.textAlign = "left"; ctx.textBaseline = "middle"; if (y < size - 20) ctx.fillText(minus(`${t}`), 3, y); // no room beside the lower left corner
@@ -214,11 +214,18 @@ function drawDots(view, points, colour, radius = 2) {
   }
 }
 
-// A mixture of Gaussians: each component as a disc of two standard deviations.
+// A mixture of Gaussians: each component as a disc of two standard deviations; one rim around those that touch.
 function drawMixture(view, { means, std }) {
-  view.ctx.globalAlpha = 0.4;
-  for (const mean of means) drawDot(view, mean, COLOUR.data, std * view.size / view.extent);
-  view.ctx.globalAlpha = 1;
+  const { ctx } = view, radius = std * view.size / view.extent;
+  ctx.beginPath();
+  for (const [x, y] of means.map(view.px)) { ctx.moveTo(x + radius, y); ctx.arc(x, y, radius, 0, 2 * Math.PI); }
+  Object.assign(ctx, { strokeStyle: COLOUR.data, fillStyle: COLOUR.data, lineWidth: 2 });
+  ctx.stroke();
+  ctx.globalCompositeOperation = "destination-out"; // takes the rims' inner halves away
+  ctx.fill();
+  Object.assign(ctx, { globalCompositeOperation: "source-over", globalAlpha: 0.4 });
+  ctx.fill();
+  ctx.globalAlpha = 1;
 }
 
 // An arrow from a point along a vector, both in plane units.

@@ -27,7 +27,7 @@ export default {
       if (!view.held) fit([...exact, start, start.map((c, i) => c + field(...start, 0)[i])]); // it stands still under a moving hand
       drawAxes(view);
       drawMixture(view, mixture);
-      view.ctx.globalAlpha = n > 12 ? 0.35 : 0.8; // many tangents: let the curve show through
+      view.ctx.globalAlpha = n > 12 ? 0.35 : 1; // many tangents: let the curve show through
       steps.slice(0, n).forEach(([x, y], i) => {
         const [vx, vy] = field(x, y, i / n), end = [x + (1 - i / n) * vx, y + (1 - i / n) * vy];
         drawLine(view, [[x, y], end], COLOUR.one_step, 1, [4, 4]);

@@ -67,7 +67,7 @@ export default {
           ctx.fillRect(left - 6, at + i * cell + 0.5, 4, cell - 1);
           ctx.fillRect(at + i * cell + 0.5, left - 6, cell - 1, 4);
         }
-        ctx.globalAlpha = off ? 0.6 : 1;
+        ctx.globalAlpha = off ? 0.7 : 1;
         ctx.fillStyle = ink;
         ctx.textAlign = "right"; ctx.textBaseline = "middle";
         ctx.fillText(group === "action" ? "actions" : group, left - 10, middle);

@@ -31,7 +31,7 @@ export default {
         ctx.beginPath(); ctx.arc(...view.px(demo), 4 + 5 * Math.sqrt(shares[k]), 0, 2 * Math.PI); ctx.stroke();
       });
       mixture.demos.forEach((demo, k) => {
-        ctx.globalAlpha = 0.7 * shares[k] / most;
+        ctx.globalAlpha = shares[k] / most;
         if (ctx.globalAlpha > 0.01) drawArrow(view, x, demo.map((d, i) => SHORT * (d + slope * (x[i] - tau * d))), COLOUR.data, 1.2, 6);
       });
       ctx.globalAlpha = 1;
