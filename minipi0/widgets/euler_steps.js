@@ -25,8 +25,8 @@ export default {
       const mixture = model.get("targets")[model.get("target")], start = model.get("start"), n = model.get("steps");
       const field = mixtureField(mixture), exact = exactPath(field, start), steps = eulerPath(field, start, n);
       if (!view.held) fit([...exact, start, start.map((c, i) => c + field(...start, 0)[i])]); // it stands still under a moving hand
-      drawAxes(view);
       drawMixture(view, mixture);
+      drawAxes(view);
       view.ctx.globalAlpha = n > 12 ? 0.35 : 1; // many tangents: let the curve show through
       steps.slice(0, n).forEach(([x, y], i) => {
         const [vx, vy] = field(x, y, i / n), end = [x + (1 - i / n) * vx, y + (1 - i / n) * vy];

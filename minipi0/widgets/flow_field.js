@@ -60,8 +60,8 @@ export default {
         "Drag ε or use the arrow keys. Discs: the target, to 2 std.", marginal ? "Arrows: the field at τ." : "",
       ].join(" "));
       fill.label(1, shownField() === "network" ? "the network's path, in tiny steps, ends at" : "its exact path ends at");
-      drawAxes(view);
       drawMixture(view, scene.mixture);
+      drawAxes(view);
       if (marginal) drawField(view, scene.field, tau);
       else for (const { line } of scene.particles.slice(0, 60)) { drawLine(view, line, COLOUR.path, 1); }
       drawDots(view, scene.particles.map(({ line, path }) => pathAt(marginal ? path : line, tau)), COLOUR.path);

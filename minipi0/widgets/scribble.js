@@ -1,5 +1,5 @@
 // Thirty chunks from noise to paths around a disc, by the exact velocity of the demonstrated chunks.
-const CHUNKS = 30, SHOWN = 16; // of the demonstrations: more would be one grey area
+const CHUNKS = 30;
 const POLICY = { flow: "flow matching, n Euler steps", regression: "regression: the mean, at once" };
 const FATE = { left: ["pass above the disc", COLOUR.data], right: ["pass below it", COLOUR.flow], hit: ["enter it", COLOUR.regression] };
 
@@ -38,7 +38,7 @@ export default {
       const inPixels = radius * view.size / (2 * view.extent);
       drawAxes(view);
       ctx.globalAlpha = 0.5;
-      for (const demo of scene.demos.slice(0, SHOWN)) drawLine(view, points(demo), view.ink, 1);
+      for (const demo of scene.demos.filter((_, i) => i % 4 === 0)) drawLine(view, points(demo), view.ink, 1); // all would be one grey area
       ctx.globalAlpha = 1;
       if (regression) for (const { path } of scene.paths) drawLine(view, points(path[0]), COLOUR.noise, 1);
       ctx.globalAlpha = 0.35;
@@ -61,7 +61,7 @@ export default {
       fill([...counts, told]);
       write(note, (regression ? "A regression answers every noise (grey scribbles) with the mean of the demonstrations: 30 chunks, one line. It has no τ; the slider draws the straight line from the noise to the answer. "
         : "Each line is a chunk of 16 way-points, coloured by where it ends. ")
-        + `Grey arcs: ${SHOWN} of ${scene.demos.length} demonstrations. Drag the disc (radius ${radius}), or focus its centre and use the arrow keys.`);
+        + `Grey arcs: every fourth of ${scene.demos.length} demonstrations. Drag the disc (radius ${radius}), or focus its centre and use the arrow keys.`);
     }
     return () => { player.stop(); view.close(); };
   },
