@@ -191,6 +191,49 @@ def test_every_control_of_a_page_changes_a_picture(site, page, path):
     assert [url for url in page.loaded if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
+LUMINANCE = """colour => {
+  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const [r, g, b] = colour.match(/[\\d.]+/g).map((v) => linear(v / 255));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}"""
+FAINT = (
+    """() => { // code whose colour has a contrast below 4.5 to its ground
+  const luminance = LUMINANCE, faint = new Set();
+  for (const pre of document.querySelectorAll(".source")) {
+    const ground = luminance(getComputedStyle(pre).backgroundColor);
+    for (const sign of pre.querySelectorAll("span")) {
+      const [low, high] = [ground, luminance(getComputedStyle(sign).color)].sort((a, b) => a - b);
+      if ((high + 0.05) / (low + 0.05) < 4.5) faint.add(sign.className + ": " + sign.textContent);
+    }
+  }
+  return [...faint];
+}"""
+).replace("LUMINANCE", LUMINANCE)
+
+
+@needs_chromium
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_code_can_be_read_and_no_page_is_wider_than_its_window(site, page, theme):
+    page.emulate_media(color_scheme=theme)
+    for path in sorted(site.glob("*.html")):
+        page.goto(path.as_uri())
+        assert page.evaluate(FAINT) == [], path.name
+        for width in (400, 760, 1000, 1400):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+    page.emulate_media(color_scheme="light")
+
+
+def test_what_was_printed_in_a_row_is_one_text_and_only_tables_keep_their_lines(builder):
+    cells = sys.modules["cells"]
+    one = nbformat.v4.new_output("stream", text="a plain\n")
+    other = nbformat.v4.new_output("stream", text="sentence\n")
+    assert [joined.text for joined in cells.joined([one, other])] == ["a plain\nsentence\n"]
+    assert one.text == "a plain\n"
+    assert cells.text("a plain\n") == '<pre class="out prose">a plain\n</pre>'
+    assert cells.text("tau     loss") == '<pre class="out">tau     loss</pre>'
+
+
 @needs_chromium
 def test_the_search_finds_a_section(site, page):
     page.goto((site / "index.html").as_uri())

@@ -54,3 +54,18 @@ def test_a_network_is_offered_for_the_target_that_it_was_trained_on_alone():
     assert w.field == "exact"
     with pytest.raises(traitlets.TraitError, match="trained on 'ring'"):
         w.field = "network"
+
+
+@needs_chromium
+@pytest.mark.parametrize("widget", [StraightLine, EulerSteps, TrialPlanner, Scribble, MaskExplorer])
+def test_controls_stand_beside_the_picture_and_are_large_enough(widget):
+    with blank_page() as page:
+        page.set_viewport_size({"width": 640, "height": 900})
+        mount(page, widget())
+        plane, side = (page.locator(name).bounding_box() for name in (".m0-plane", ".m0-side"))
+        assert side["x"] >= plane["x"] + plane["width"] and side["y"] == plane["y"]
+        for control in page.locator(".m0 :is(select, button, label)").all():
+            assert control.bounding_box()["height"] >= 24
+        for slider in page.locator("input[type=range]").all():
+            assert slider.bounding_box()["width"] > 150  # a hundred values of tau
+        assert page.errors == []
