@@ -69,3 +69,25 @@ def test_controls_stand_beside_the_picture_and_are_large_enough(widget):
         for slider in page.locator("input[type=range]").all():
             assert slider.bounding_box()["width"] > 150  # a hundred values of tau
         assert page.errors == []
+
+
+@needs_chromium
+def test_a_swipe_over_a_slider_scrolls_the_page_and_leaves_the_slider():
+    with blank_page(has_touch=True, is_mobile=True) as page:
+        mount(page, StraightLine())
+        page.evaluate("document.body.style.padding = '300px 0 2000px'")
+        slider = page.get_by_role("slider", name="τ").bounding_box()
+        x, y = slider["x"] + 0.9 * slider["width"], slider["y"] + slider["height"] / 2
+        touch = page.context.new_cdp_session(page)
+        send = lambda kind, points: touch.send(  # noqa: E731
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": points}
+        )
+        before = page.evaluate("model.get('tau')")
+        send("touchStart", [{"x": x, "y": y}])
+        for up in range(15, 151, 15):
+            send("touchMove", [{"x": x, "y": y - up}])
+            page.wait_for_timeout(30)
+        send("touchEnd", [])
+        page.wait_for_function("scrollY > 50")
+        assert page.evaluate("model.get('tau')") == before
+        assert page.errors == []

@@ -120,6 +120,10 @@ function addSlider(view, { trait, name, min, max, step, digits = 2, onInput = ()
   const input = element(row, "input", { type: "range", min, max, step, "aria-label": name });
   const output = element(row, "output");
   input.addEventListener("input", () => { view.set({ [trait]: Number(input.value) }); onInput(); });
+  let before = null; // a finger that swipes over the slider scrolls the page: its touch is taken back
+  input.addEventListener("pointerdown", () => { before = view.model.get(trait); });
+  input.addEventListener("pointercancel", () => { if (before !== null) view.set({ [trait]: before }); before = null; });
+  input.addEventListener("pointerup", () => { before = null; });
   view.places.push(() => {
     const value = view.model.get(trait);
     if (Number(input.value) !== value) input.value = value;
