@@ -203,7 +203,8 @@ FAINT = (
     const ground = luminance(getComputedStyle(pre).backgroundColor);
     for (const sign of pre.querySelectorAll("span")) {
       const [low, high] = [ground, luminance(getComputedStyle(sign).color)].sort((a, b) => a - b);
-      if ((high + 0.05) / (low + 0.05) < 4.5) faint.add(sign.className + ": " + sign.textContent);
+      const text = sign.textContent.trim();
+      if (text && (high + 0.05) / (low + 0.05) < 4.5) faint.add(sign.className + ": " + text);
     }
   }
   return [...faint];
