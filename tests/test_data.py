@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from minipi0 import data, prompt
-from minipi0.data import features, frames, lerobot, pictures, sources
+from minipi0.data import decoders, features, frames, lerobot, pictures, sources
 
 LENGTHS = (7, 9, 6, 8, 5, 10)
 TOP, WRIST = "observation.images.top", "observation.images.wrist"
@@ -535,7 +535,7 @@ def test_video_colours_and_orientation(tmp_path):
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(stream.encode())
-    ((square, time),) = frames._video(tmp_path / "v.mp4", 16, threads=1)
+    ((square, time),) = decoders.video(tmp_path / "v.mp4", 16, threads=1)
     assert time == 0
     expected = pictures.resize_with_pad(Image.fromarray(picture), 16)
     away = np.r_[:7, 9:16]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minipi0.data import frames
+from minipi0.data import decoders
 from minipi0.data.pictures import resize_with_pad
 
 
@@ -132,6 +132,6 @@ def test_a_video_gives_the_same_pixels_as_a_picture(tmp_path, height, width, siz
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         out.mux(stream.encode())
-    ((square, _),) = frames._video(tmp_path / "v.mp4", size, threads=1)
+    ((square, _),) = decoders.video(tmp_path / "v.mp4", size, threads=1)
     difference = np.abs(square.astype(int) - resize_with_pad(pixels, size))
     assert difference.mean() < 1.5 and difference.max() <= 6

@@ -46,8 +46,8 @@ ROOMS = {
     "exercises": {"flow", "toys", "evaluate", "pi0", "robot", *EXPORTED},
 }
 INSIDE = {  # the order of a room's files: each may import those before it
-    "data": "sources tables features places lerobot writer pictures frames cameras mixture subset "
-    "splits chunks problems report neighbours",
+    "data": "sources tables features places rows lerobot writer pictures decoders frames cameras "
+    "mixture subset splits chunks problems report neighbours",
     "checkpoint": "files adapters layouts sizes places lerobot statistics about store run",
     "toys": "targets network",
     "baselines": "regression giant_decoder insulated diffusion head octo two_step tau",

@@ -4,9 +4,10 @@
     train = data.load("cr5-banana", horizon=16)
     observation, actions, action_mask = train[0]
 
-sources -> tables, features, places -> lerobot -> pictures, frames, cameras -> mixture, splits ->
-chunks; subset for some episodes of one, and writer for new data sets. problems and report say what
-is wrong with a recording: `python -m minipi0.data FOLDER_OR_NAME`. No file here knows a model.
+sources -> tables, features, places, rows -> lerobot -> pictures, decoders, frames, cameras ->
+mixture, splits -> chunks; subset for some episodes of one, and writer for new data sets. problems
+and report say what is wrong with a recording: `python -m minipi0.data FOLDER_OR_NAME`. No file here
+knows a model.
 """
 
 from minipi0.data.chunks import ActionChunks, load

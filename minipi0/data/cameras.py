@@ -13,7 +13,7 @@ def choose(recording: Recording, named: list[str | None] | None) -> list[str | N
         cameras that are there, those without any file.
     Raises ValueError for a camera that is not declared or holds no colours, and where no declared
     camera is left: [] means that none is wanted.
-    Warns of cameras that are left out.
+    Warns of cameras that are left out, and of colours that are called depth.
     """
     if named is not None:
         chosen = [None if name is None else _key(name, recording) for name in named]
@@ -36,6 +36,12 @@ def choose(recording: Recording, named: list[str | None] | None) -> list[str | N
         )
     if left_out:
         warnings.warn(f"{recording.folder}: cameras that are left out: {told}", stacklevel=4)
+    if doubtful := [key for key in chosen if "depth" in key.lower()]:
+        warnings.warn(
+            f"{recording.folder}: taken as colours, as meta/info.json declares them: "
+            f"{', '.join(doubtful)}; where they show depth, name the cameras= to see without them",
+            stacklevel=4,
+        )
     return chosen
 
 

@@ -77,9 +77,9 @@ def load(
     Raises ValueError for arguments out of range (an unknown camera or split, no episode in the
     split, …), for unreadable files and for tables that contradict the metadata; FileNotFoundError
     for missing files; ConnectionError where a download fails.
-    Warns of cameras that are left out; of dims that never or hardly ever change, see `Normaliser`;
-    of dims that lie far out (not for the named sets, of which notebook 09 tells it); and of videos
-    that do not hold just what the metadata say.
+    Warns of cameras that are left out; of splits of the data set's own; of dims that never or
+    hardly ever change, see `Normaliser`; of dims that lie far out (not for the named sets, of which
+    notebook 09 tells it); and of metadata that tables or videos do not agree with.
     """
     given = dict(locals())
     several = isinstance(given.pop("source"), list | tuple)
@@ -138,6 +138,7 @@ def _undecoded(
     named = None if cameras is None else [name for name in cameras if name is not None]
     folder = sources.locate(source, named, revision)
     recording = lerobot.read(folder, state_key, action_key, episodes, without)
+    _tell_splits(recording)
     cameras = seen.choose(recording, cameras)
     for what, wanted, values in (
         ("state", state_dim, recording.state),
@@ -331,6 +332,19 @@ def _tell_far(found: list, recording: lerobot.Recording, what: str, values, name
         warnings.warn(
             f"{what} lies far from its middle, which squeezes all else: {'; '.join(told)}. Look "
             "there; leave such episodes out with without=, or give normalise='quantile'",
+            stacklevel=4,
+        )
+
+
+def _tell_splits(recording: lerobot.Recording) -> None:
+    """Warn of a data set that says itself which episodes are for what."""
+    splits = recording.info.get("splits")
+    if isinstance(splits, dict) and len(splits) > 1:
+        told = ", ".join(f"{name} {which}" for name, which in splits.items())
+        warnings.warn(
+            f"{recording.folder}: meta/info.json splits the episodes ({told}), and minipi0 draws "
+            "its own test episodes; name those to train on with episodes=, or those to keep for "
+            "later with without=",
             stacklevel=4,
         )
 

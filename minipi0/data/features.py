@@ -3,7 +3,7 @@
 from math import prod
 from pathlib import Path
 
-STATE_KEYS = ("observation.state", "observation/state", "state")
+STATE_KEYS = ("observation.state", "observation/state", "state", "states", "observation.states")
 ACTION_KEYS = ("action", "actions")
 PICTURES = ("video", "image")  # dtypes of cameras: frames of a video, or images in the tables
 NUMBERED = ("timestamp", "frame_index", "episode_index", "index", "task_index")
@@ -46,7 +46,8 @@ def names_of(features: dict, keys: list[str], widths: list[int]) -> list[str]:
             [name if name.startswith(key) or len(keys) == 1 else f"{key}.{name}" for name in names]
             for key, names in zip(keys, found, strict=True)
         ]
-    return [name for names in found for name in names]
+    flat = [name for names in found for name in names]
+    return [name if flat.count(name) == 1 else f"{name}[{i}]" for i, name in enumerate(flat)]
 
 
 def flat_names(names, width: int, key: str) -> list[str]:
@@ -70,10 +71,13 @@ def flat_names(names, width: int, key: str) -> list[str]:
 
 
 def shape_of(feature: dict) -> list[int] | None:
-    """The shape that is declared, or None where it is none; a number alone is a vector's."""
+    """The shape that is declared, or None where it is none; a number alone is a vector's.
+
+    Of sides of any length, -1 or null, nothing is declared.
+    """
     shape = feature.get("shape")
     shape = [shape] if isinstance(shape, int) else shape
-    right = isinstance(shape, list) and all(isinstance(side, int) for side in shape)
+    right = isinstance(shape, list) and all(isinstance(n, int) and n >= 0 for n in shape)
     return shape if right else None
 
 

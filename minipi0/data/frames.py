@@ -9,14 +9,12 @@ Axes: F frames of the whole data set, S the image size in pixels.
 """
 
 import hashlib
-import io
 import math
 import os
 import shutil
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,19 +22,21 @@ from pathlib import Path
 import av
 import numpy as np
 import pyarrow as pa
-from av.video.reformatter import VideoReformatter
 from PIL import Image
 from tqdm.auto import tqdm
 
+from minipi0.data.decoders import Contradiction, images, times_of, video
 from minipi0.data.features import depth_format, is_video
 from minipi0.data.lerobot import Recording
-from minipi0.data.pictures import NoColours, fit, pad, resize_with_pad
+from minipi0.data.lerobot import spans as in_short
+from minipi0.data.pictures import NoColours
+from minipi0.data.pictures import resize_with_pad as resize_with_pad  # many find it here
 from minipi0.data.places import Span
 from minipi0.data.sources import cache_folder
-from minipi0.data.tables import fault, matrix, parquet_file
+from minipi0.data.tables import fault
 
 THREADS = 2
-RULE = 2  # raise it whenever decoding or resizing changes: old arrays are then not found
+RULE = 3  # raise it whenever decoding or resizing changes: old arrays are then not found
 BROKEN = (  # what PyAV, PIL and pyarrow raise for a damaged file
     *(av.error.FFmpegError, pa.ArrowException, Image.DecompressionBombError),
     *(ValueError, OSError, EOFError, IndexError, AttributeError),  # no stream, no codec
@@ -105,7 +105,7 @@ def depth(recording: Recording, camera: str) -> str:
         if is_video(recording.info["features"][camera]):
             with av.open(str(file)) as container:
                 return depth_format(container.streams.video[0].format.name)
-        next(_images(file, camera, 8, recording.info["features"][camera].get("shape")))
+        next(images(file, camera, 8, recording.info["features"][camera].get("shape")))
     except NoColours as error:
         return str(error)
     except (*BROKEN, StopIteration):
@@ -121,7 +121,7 @@ def _spans(recording: Recording, camera: str) -> list[tuple[Span, int]]:
     if without:
         raise ValueError(
             f"{recording.folder}: the list of episodes in meta/ names no video of {camera} for "
-            f"episode {without[0]}: leave it out with without=, or name other cameras="
+            f"episodes {in_short(without)}: leave them out with without=, or name other cameras="
         )
     return [(one.videos[camera], one.start) for one in recording.episodes]
 
@@ -133,21 +133,17 @@ def _files(recording: Recording, camera: str, spans: list[tuple[Span, int]]) -> 
     if not absent:
         return files
     others = [name for name in recording.cameras if _whole(recording, name)]
+    told = f"{absent[0]} is missing ({len(absent)} of the {len(files)} videos of {camera} are)"
     if len(absent) == len(files):
-        raise FileNotFoundError(
-            f"{recording.folder}: info.json declares the camera {camera}, but none of its files is "
-            f"there, not even {absent[0]}: fetch the data set with its videos, or load it with "
-            f"cameras={others}"
-        )
+        told = f"{recording.folder}: info.json declares the camera {camera}, but none of its files "
+        told += f"is there, not even {absent[0]}"
     raise FileNotFoundError(
-        f"{absent[0]} is missing ({len(absent)} of the {len(files)} videos of {camera} are): fetch "
-        f"the data set with its videos, or load it with cameras={others}"
+        f"{told}: fetch the data set with its videos, or load it with cameras={others}"
     )
 
 
 def _whole(recording: Recording, camera: str) -> bool:
-    spans = (one.videos.get(camera, one.rows) for one in recording.episodes)
-    return all(span.file.is_file() for span in spans)
+    return all(one.videos.get(camera, one.rows).file.is_file() for one in recording.episodes)
 
 
 def _check_room(folder: Path, need: int) -> None:
@@ -168,75 +164,6 @@ def _check_room(folder: Path, need: int) -> None:
         )
 
 
-def _video(file: Path, size: int, threads: int) -> Iterator[tuple[np.ndarray, float | None]]:
-    """A video's frames in order of presentation: uint8[3, S, S] and when it is shown (s)."""
-    with av.open(str(file)) as container:
-        stream = container.streams.video[0]
-        if why := depth_format(stream.format and stream.format.name):
-            raise NoColours(f"{why}, no colour picture: name the cameras= to see without it")
-        stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
-        shrink = VideoReformatter()
-        for frame in container.decode(stream):
-            if frame.is_corrupt:
-                raise ValueError("a frame is corrupt")
-            width, height = fit(frame.width, frame.height, size)
-            # gbrp, planar RGB: packed would halve the colours' resolution
-            small = shrink.reformat(frame, width, height, "gbrp", interpolation="BILINEAR")
-            yield pad(small.to_ndarray(), size), frame.time
-
-
-def _times(file: Path) -> list[float] | None:
-    """When the frames of a video are shown (s), ascending, without decoding; None: it tells not."""
-    with av.open(str(file)) as container:
-        stream = container.streams.video[0]
-        packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
-        if any(packet.pts is None for packet in packets):
-            return None
-        return sorted(float(packet.pts * packet.time_base) for packet in packets)
-
-
-def _images(file: Path, camera: str, size: int, shape) -> Iterator[tuple[np.ndarray, None]]:
-    """The images of a parquet column in order, each uint8[3, S, S].
-
-    A cell of the column holds the bytes of a PNG or JPEG file, or {"bytes": …, "path": …}, or the
-    pixels themselves, whose shape info.json declares: (H, W, 3) or (3, H, W).
-    """
-    with parquet_file(file) as parquet:
-        if camera not in parquet.schema_arrow.names:
-            raise _Contradiction(
-                f"it has no column {camera!r}, which info.json declares as images: name other "
-                "cameras="
-            )
-        kind, types = parquet.schema_arrow.field(camera).type, pa.types
-        coded = any(is_(kind) for is_ in (types.is_struct, types.is_binary, types.is_large_binary))
-        for batch in parquet.iter_batches(batch_size=64 if coded else 8, columns=[camera]):
-            column = batch.column(camera)
-            if not coded:
-                where = f"the column {camera!r}"
-                try:
-                    pixels = matrix(pa.chunked_array([column]), shape, where, np.int64)
-                except ValueError as error:
-                    cells = "its cells hold the bytes of PNG or JPEG files, or pixels"
-                    raise _Contradiction(f"{error}, or name other cameras= ({cells})") from error
-                if pixels.min() < 0 or pixels.max() > 255:
-                    raise NoColours(
-                        f"{where} holds values from {pixels.min()} to {pixels.max()}, no colours "
-                        "from 0 to 255: name the cameras= to see without it"
-                    )
-                for one in pixels.astype(np.uint8).reshape(len(pixels), *shape):
-                    yield resize_with_pad(one, size), None
-                continue
-            for cell in column.to_pylist():
-                data = cell.get("bytes") if isinstance(cell, dict) else cell
-                if data is None:
-                    path = cell and cell.get("path")
-                    raise _Contradiction(
-                        f"a row of {camera!r} holds no image bytes, only the path {path!r}: write "
-                        "the images into the tables, or name other cameras="
-                    )
-                yield resize_with_pad(Image.open(io.BytesIO(data)), size), None
-
-
 def _placed(file: Path, places: list[tuple[Span, int]], fps: float):
     """(places, message): v3.0's episodes at the frames of their video that are theirs.
 
@@ -245,7 +172,7 @@ def _placed(file: Path, places: list[tuple[Span, int]], fps: float):
     say which ones; where that is not what the clock says, the message tells. In other files,
     deleted episodes may lie between them, and the clock counts: the nearest frame is the first.
     """
-    times = _times(file)
+    times = times_of(file)
     if not times:
         return places, ""
     shown, moved, off = np.array(times), [], 0.0
@@ -260,7 +187,7 @@ def _placed(file: Path, places: list[tuple[Span, int]], fps: float):
     told += "from_timestamp that meta/episodes tells"
     if alone:
         return moved, f"{file}: {told}"
-    raise _Contradiction(
+    raise Contradiction(
         f"{told}, and with {len(times)} frames for {places[0][0].listed} rows nothing else says "
         "which are its own: correct from_timestamp, or leave these episodes out (without=)"
     )
@@ -283,14 +210,14 @@ def _decode_file(
         if is_video(feature):
             if not by_count:
                 places, moved = _placed(file, places, fps)
-            pictures = _video(file, size, threads)
+            pictures = video(file, size, threads)
         else:
-            pictures = _images(file, camera, size, feature.get("shape"))
+            pictures = images(file, camera, size, feature.get("shape"))
         for span, start in places:
             for k in range(span.length):
                 place_of[span.first + k] = (start + k, span.begins + k / fps)
         if len(place_of) != sum(span.length for span, _ in places):
-            raise _Contradiction(
+            raise Contradiction(
                 "the metadata give the same frame to two episodes: correct from_timestamp in "
                 "meta/episodes, or leave one of them out (without=)"
             )
@@ -304,7 +231,7 @@ def _decode_file(
                 out[row] = picture
                 advance()
             found += 1
-    except (_Contradiction, NoColours) as error:
+    except (Contradiction, NoColours) as error:
         raise ValueError(f"{file}: {error}") from error
     except BROKEN as error:
         if isinstance(error, InterruptedError):
@@ -321,16 +248,17 @@ def _decode_file(
             "fetch it again, or leave the episode out (without=)"
         )
     counts = f"{file}: {found} frames for {expected} rows"
+    if by_count and found > expected and (number := places[0][0].number):
+        raise ValueError(
+            f"{counts}, whose frame_index begins at {number}: cut the video to their frames, or "
+            "number the rows from 0 where they are its first ones"
+        )
     if astray and (found > expected or not by_count):
         raise ValueError(
             f"{counts} at {fps:g} a second, but {astray}: another frame rate? Correct fps in "
             "meta/info.json"
         )
     return moved or (counts if by_count and found > expected else "")
-
-
-class _Contradiction(ValueError):
-    """A file that is whole and is not as the metadata say."""
 
 
 def _build(film: Film) -> None:
@@ -394,7 +322,5 @@ def _content_key(spans: list[tuple[Span, int]], files: list[Path], camera: str, 
         hashes = pool.map(digest, files)
         bar = tqdm(hashes, "checking files", len(files), delay=3, leave=False)
         digests = dict(zip(files, bar, strict=True))
-    content = [
-        (digests[span.file], span.first, span.begins, span.length, start) for span, start in spans
-    ]
+    content = [(digests[s.file], s.first, s.begins, s.length, start) for s, start in spans]
     return hashlib.sha256(repr((RULE, camera, size, content)).encode()).hexdigest()[:16]

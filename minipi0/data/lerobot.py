@@ -19,7 +19,8 @@ v2.0 and v2.1 differ only in how they store statistics, and minipi0 computes its
 Axes: F frames of the whole data set, S state dims, D action dims.
 """
 
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ import pyarrow as pa
 from minipi0.data import features as declared
 from minipi0.data.features import ACTION_KEYS, STATE_KEYS
 from minipi0.data.places import Place, Span, find
+from minipi0.data.rows import CLOCKS, episode_of, rows_of, where_held
 from minipi0.data.tables import (
     Told,
     errors_name,
@@ -35,13 +37,12 @@ from minipi0.data.tables import (
     json_file,
     json_lines,
     matrix,
-    seconds,
     stand_in,
     table,
 )
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
-CLOCKS = ("index", "timestamp")  # what tells the order of rows that are not numbered
+LATER = {"v2.": "v2.1", "v3.": "v3.0"}  # as what an unknown version that begins so is read
 OTHERS = {  # what a folder holds that is no LeRobot data set -> what it is, what to do
     "meta_data/info.json": "LeRobot v1 data set (v1.0 to v1.6): convert it with LeRobot's "
     "convert_dataset_v1_to_v2.py (LeRobot 0.1 to 0.3, lerobot/common/datasets/v2), then load that",
@@ -109,12 +110,15 @@ def read(
         "state": declared.chosen(features, state_key, STATE_KEYS, info_file),
         "action": declared.chosen(features, action_key, ACTION_KEYS, info_file),
     }
-    cameras, no_cameras = declared.cameras(features)
+    others = {k: one for k, one in features.items() if k not in (*keys["state"], *keys["action"])}
+    cameras, no_cameras = declared.cameras(others)
     videos = [key for key in cameras if declared.is_video(features[key])]
     places = find(folder, info, videos)
     if episodes is None and without is None:
         _count(folder, info, places)
     places = _picked(places, episodes, without, folder)
+    if info["codebase_version"] == "v3.0":
+        places = where_held(places, folder)
     _present(places, folder)
     never = [key for key in videos if not any(key in place.videos for place in places)]
     no_cameras |= dict.fromkeys(never, "the list of episodes in meta/ names no video of it")
@@ -126,12 +130,13 @@ def read(
     for place in places:
         if place.file != opened:  # the episodes come in the order of the files
             opened, whole = place.file, table(place.file, columns, sorted(optional))
-            episode_of = _episode_of(whole, place, info)
-        first, rows = _rows(whole, episode_of, place)
+            whose = episode_of(whole, place, info)
+        first, rows, number = rows_of(whole, whose, place)
         vectors = [_vectors(rows, columns, features, place) for columns in keys.values()]
         parts.append((*vectors, _task(rows, place, task_texts, folder)))
         span = Span(opened, first, place.length)
-        found.append(Episode(place.index, start, span, place.videos))
+        videos_ = {key: replace(one, number=number) for key, one in place.videos.items()}
+        found.append(Episode(place.index, start, span, videos_))
         start += place.length
 
     state, actions, task = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -170,7 +175,10 @@ def _info(folder: Path) -> dict:
         raise ValueError(f"{file} holds no object {{…}}: fetch it again")
     with errors_name(file):
         version, features, fps = info["codebase_version"], info["features"], info["fps"]
-    if version not in VERSIONS:
+    if str(version)[:1].isdigit():  # some writers leave the v out
+        version = f"v{version}"
+    known = version if version in VERSIONS else LATER.get(str(version)[:3])
+    if not known:
         older = ""
         if str(version).startswith("v1"):
             older = f"; this is a {OTHERS['meta_data/info.json']}"
@@ -178,6 +186,8 @@ def _info(folder: Path) -> dict:
             f"{file}: version {version!r} is unknown; v2.0, v2.1 and v3.0 can be read"
             f"{older or ' (LeRobot has scripts that convert others)'}"
         )
+    if version != known:
+        warnings.warn(f"{file}: version {version!r} is unknown and read as {known}", stacklevel=5)
     if not isinstance(features, dict):
         raise ValueError(f"{file}: features is {str(features)[:60]}, not {{name: {{…}}, …}}")
     for name, feature in features.items():
@@ -193,7 +203,7 @@ def _info(folder: Path) -> dict:
     size = info.get("chunks_size")
     if size is not None and (not isinstance(size, int) or size < 1):
         raise ValueError(f"{file}: chunks_size is {size!r}, no number from 1 on: it is mostly 1000")
-    return info
+    return info | {"codebase_version": known}
 
 
 def _instead(folder: Path) -> str:
@@ -201,9 +211,16 @@ def _instead(folder: Path) -> str:
     for pattern, what in OTHERS.items():
         if next(folder.glob(pattern), None) or next(folder.glob(f"*/{pattern}"), None):
             return f"is a {what}"
-    inner = sorted(file.parents[1] for file in folder.glob("*/meta/info.json"))
+    inner = [*folder.glob("*/meta/info.json"), *folder.glob("*/*/meta/info.json")]
+    inner = sorted(file.parents[1] for file in inner)
     if inner:
         return f"has no meta/info.json, but {', '.join(str(one) for one in inner[:8])}: name that"
+    if folder.parent.name == "snapshots":  # of the Hub's cache
+        return (
+            "has no meta/info.json; is the repository a collection? Fetch one of its data sets, "
+            "`hf download OWNER/NAME --repo-type dataset --include 'ONE/*' --local-dir .`, and "
+            "name that folder"
+        )
     return "has no meta/info.json: name the folder that holds meta/, data/ and videos/"
 
 
@@ -212,7 +229,8 @@ def _count(folder: Path, info: dict, places: list[Place]) -> None:
     if total is not None and len(places) != total:
         raise ValueError(
             f"{folder / 'meta' / 'info.json'} counts {total} episodes, the list of episodes has "
-            f"{len(places)}: incomplete? Fetch it again, or name those to take with episodes="
+            f"{len(places)}: incomplete? Fetch it again, correct total_episodes there, or name "
+            "those to take with episodes="
         )
 
 
@@ -266,56 +284,6 @@ def spans(numbers: list[int]) -> str:
         else:
             found.append([number, number])
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in found)
-
-
-def _episode_of(whole: pa.Table, place: Place, info: dict) -> np.ndarray:
-    """Which episode each row of a file belongs to; in v2 the file's name tells it too."""
-    if "episode_index" in whole.column_names:
-        return integers(whole, "episode_index", place.file)
-    if info["codebase_version"] == "v3.0":
-        raise ValueError(f"{place.file} has no column 'episode_index': add it, or fetch it again")
-    return np.full(len(whole), place.index)
-
-
-def _rows(whole: pa.Table, episode_of: np.ndarray, place: Place) -> tuple[int, pa.Table]:
-    """The episode's first row in its file, and its rows, which must be complete and in order."""
-    mine, length = np.flatnonzero(episode_of == place.index), place.length
-    if not length:
-        raise ValueError(
-            f"{place.file}: episode {place.index} has no frames as the metadata say: leave it out "
-            f"with without=[{place.index}]"
-        )
-    if not 0 < length == len(mine) == mine[-1] - mine[0] + 1:
-        found = f"{len(mine)}{' or others between them' if len(mine) == length else ''}"
-        raise ValueError(
-            f"{place.file}: expected {length} rows of episode {place.index} as the metadata say, "
-            f"found {found}: fetch it again, or leave the episode out (without=)"
-        )
-    rows = whole.slice(mine[0], length)
-    _check_order(rows, place)
-    return int(mine[0]), rows
-
-
-def _check_order(rows: pa.Table, place: Place) -> None:
-    """Raise ValueError unless the rows are in the order of time."""
-    where = f"{place.file}: the frames of episode {place.index}"
-    if "frame_index" in rows.column_names:
-        if not np.array_equal(integers(rows, "frame_index", place.file), np.arange(len(rows))):
-            raise ValueError(
-                f"{where} are not numbered 0 … {len(rows) - 1} in that order (frame_index): sort "
-                "the rows, or leave the episode out (without=)"
-            )
-        return
-    clocks = [name for name in CLOCKS if name in rows.column_names]
-    if not clocks:
-        raise ValueError(f"{where} have no frame_index, index or timestamp: add a frame_index")
-    times = (seconds(rows[name], f"{place.file}: {name!r}") for name in clocks)
-    ascends = [np.diff(one) > 0 for one in times]  # GR00T's files number no frame
-    if not any(one.all() for one in ascends):
-        raise ValueError(
-            f"{where} have no frame_index, and their {clocks[0]} does not ascend after frame "
-            f"{ascends[0].argmin()}: sort the rows, or leave the episode out (without=)"
-        )
 
 
 def _vectors(rows: pa.Table, keys: list[str], features: dict, place: Place) -> np.ndarray:

@@ -36,6 +36,7 @@ class Span:
     begins: when frame `first` of a video is shown, in seconds, as the metadata tell.
     before, listed: frames of the episodes that the metadata list before it in a shared video, and
         of all of them.
+    number: the frame_index of the first row, which mostly is 0.
     """
 
     file: Path
@@ -44,6 +45,7 @@ class Span:
     begins: float = 0.0
     before: int = 0
     listed: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def find(folder: Path, info: dict, cameras: list[str]) -> list[Place]:
     info: what meta/info.json holds. cameras: those that are stored as video.
     Raises FileNotFoundError and ValueError for lists that are missing, broken or not consistent.
     """
-    read = _v3 if info["codebase_version"].startswith("v3") else _v2
+    if info.get("total_episodes") == 0 and not next((folder / "meta").glob("episodes*"), None):
+        raise ValueError(f"{folder}: the data set holds no episode yet: record one, or fetch it")
+    read = _v3 if info["codebase_version"] == "v3.0" else _v2
     places = sorted(read(folder, info, cameras), key=lambda place: place.index)
     _count_shared(places)
     if not places:
