@@ -524,3 +524,52 @@ def test_full_size_configuration_has_only_keys_that_lerobot_knows():
         *("use_relative_actions", "relative_exclude_joints", "action_feature_names"),
     }
     assert set(config_of(sizes) | options(sizes, STATS, about)) == known
+
+
+# ---------------------------------------------------------------- as others leave it
+
+
+def test_statistics_under_a_data_sets_own_names_are_told(folder):
+    """Checkpoints that were trained on several data sets, and migrated by LeRobot's script."""
+    theirs = {f"so100.buffer.{name}": x for name, x in lerobots_numbers().items()}
+    modes = {"STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
+    processor(folder, "preprocessor", "normalizer", modes, theirs)
+    processor(folder, "postprocessor", "unnormalizer", modes, theirs)
+    with pytest.warns(
+        UserWarning, match=r"no observation.state.mean \(but so100.buffer.action.max"
+    ):
+        assert Pi0.from_pretrained(folder).stats is None
+
+
+@pytest.mark.parametrize("place", ["", "my-robot/", "physical-intelligence/libero/"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_openpis_statistics_in_other_places(folder, place, wrapped):
+    names = {"state": "state", "actions": "action"}
+    parts = {
+        key: {part: STATS[f"{name}_{part}"].tolist() for part in ("mean", "std")} | {"q01": None}
+        for key, name in names.items()
+    }
+    file = folder / place / "norm_stats.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"norm_stats": parts} if wrapped else parts))
+    stats = Pi0.from_pretrained(folder).stats
+    assert {k: x.tolist() for k, x in stats.items()} == {k: x.tolist() for k, x in STATS.items()}
+    file.write_text(json.dumps({"format": "another", "metadata_by_tag": {}}))  # of another model
+    with pytest.warns(UserWarning, match="norm_stats.json does not hold .*: none is taken"):
+        assert Pi0.from_pretrained(folder).stats is None
+
+
+@pytest.mark.parametrize("before", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_names_from_compiled_or_parallel_models(folder, before):
+    file, right = folder / "model.safetensors", Pi0.from_pretrained(folder)
+    save_file({before + name: x.clone() for name, x in load_file(file).items()}, file)
+    for one, other in zip(
+        Pi0.from_pretrained(folder).parameters(), right.parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_pickled_weights_are_named(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match="pickled weights, .*: convert them with safetens"):
+        Pi0.from_pretrained(folder)

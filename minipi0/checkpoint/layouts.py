@@ -42,6 +42,8 @@ _WITHIN = "paligemma_with_expert.paligemma."  # what a PaliGemma alone leaves ou
 _PALIGEMMA_PART = r"(?=(language_model|vision_tower|multi_modal_projector)\.)"
 _HEAD = rf"(lm_head|{re.escape(_VLM)}language_model\.lm_head)"
 _SPELLINGS = [  # applied in this order
+    # what torch.compile and several devices put before every name
+    (r"^((_orig_mod|module)\.)+", ""),
     # transformers' PI0 in memory
     (r"^model\.vlm\.", _VLM),
     (r"^model\.dit\.", _ACTION),

@@ -74,7 +74,7 @@ def stats(folder: Path, buffers: dict[str, Tensor]) -> dict[str, Tensor] | None:
     """
     found = {}
     for what, key in KEYS.items():
-        tensors = _tensors(folder, what) or _older(buffers, what)
+        tensors = _tensors(folder, what) or _older(buffers, what) or _tensors(folder, "")
         if not tensors:
             return None
         mode, reason = MODES.get(named := _mode(folder, what)), ""
@@ -83,7 +83,8 @@ def stats(folder: Path, buffers: dict[str, Tensor]) -> dict[str, Tensor] | None:
         else:
             absent = [name for name in STATISTICS[mode] if f"{key}.{name}" not in tensors]
             if absent:
-                reason = f"normalises the {what} by {named}, but holds no {key}.{absent[0]}"
+                reason = f"normalises the {what} by {named}, but holds no {key}.{absent[0]} (but "
+                reason += f"{', '.join(sorted(tensors)[:6])})"
             elif all(tensors[f"{key}.{name}"].isinf().all() for name in STATISTICS[mode]):
                 reason = f"has infinite statistics of the {what}: they were never set"
         if reason:
@@ -108,9 +109,12 @@ def _older(buffers: dict[str, Tensor], what: str) -> dict[str, Tensor]:
 
 
 def _tensors(folder: Path, what: str) -> dict[str, Tensor]:
-    """{"action.mean": …} from the processors' files: what the robot gets is unnormalised last."""
+    """{"action.mean": …} from the processors' files: what the robot gets is unnormalised last.
+
+    what: "state" or "action"; "" for all that is there, whatever its names.
+    """
     kinds = [(PRE, "normalizer_processor")]
-    if what == "action":
+    if what != "state":
         kinds.insert(0, (POST, "unnormalizer_processor"))
     for pipeline, kind in kinds:
         named = [
@@ -124,7 +128,7 @@ def _tensors(folder: Path, what: str) -> dict[str, Tensor]:
                 tensors |= read_tensors(file)[0]
             except FileNotFoundError:
                 raise ValueError(f"{file} is missing, which {pipeline}.json names") from None
-        if any(name.startswith(KEYS[what] + ".") for name in tensors):
+        if any(name.startswith(f"{KEYS[what]}." if what else "") for name in tensors):
             return tensors
     return {}
 

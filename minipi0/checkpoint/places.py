@@ -15,6 +15,8 @@ OTHERS = {
     "examples/convert_jax_model_to_pytorch.py, which writes a model.safetensors",
     "training.safetensors": "the state of a training run that has saved no model yet: "
     "train.fit(…, resume=True) goes on with it",
+    "pytorch_model.bin": "pickled weights, which are not read since they can run code: convert "
+    "them with safetensors.torch.save_file(torch.load(file, weights_only=True), …)",
     "pretrained_model": "a training run of LeRobot: its model is in pretrained_model/",
     "checkpoints": "a training run of LeRobot: its last model is in "
     "checkpoints/last/pretrained_model/",

@@ -46,14 +46,18 @@ def check(stats: dict[str, Tensor], config: dict) -> None:
 
 
 def _openpi(folder: Path) -> dict[str, Tensor] | None:
-    """From assets/<data set>/norm_stats.json, the z-score of pi0.
+    """From assets/<data set>/norm_stats.json, or where others put that file, the z-score of pi0.
 
     A base model comes with the statistics of many robots, and cannot know which one is yours.
     """
-    files = sorted((folder / "assets").rglob("norm_stats.json"))
+    root, name = folder / "assets", "norm_stats.json"
+    files = sorted(root.rglob(name))
+    if not files:
+        root = folder
+        files = [f for depth in ("", "*/", "*/*/") for f in sorted(folder.glob(depth + name))]
     if len(files) != 1:
         if files:
-            robots = ", ".join(str(file.parent.relative_to(folder / "assets")) for file in files)
+            robots = ", ".join(str(file.parent.relative_to(root)) for file in files)
             warnings.warn(
                 f"{folder} has normalisation statistics of several data sets ({robots}): "
                 "none is taken",
@@ -61,16 +65,21 @@ def _openpi(folder: Path) -> dict[str, Tensor] | None:
             )
         return None
     try:
-        found = parsed(files[0].read_text())["norm_stats"]
+        found = parsed(files[0].read_text())
+        found = found.get("norm_stats", found)
         parts = {"state": found["state"], "action": found["actions"]}
         stats = {
             f"{what}_{name}": torch.tensor(part[name]).float()
             for what, part in parts.items()
             for name in STATISTICS["z-score"]
         }
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        told = f"{files[0]} does not hold openpi's normalisation statistics: {error!r}"
+        if root == folder:  # others call their own statistics so
+            warnings.warn(f"{told}: none is taken", stacklevel=5)
+            return None
         raise ValueError(
-            f"{files[0]} does not hold openpi's normalisation statistics: {error!r}"
+            f"{told}: correct the file, or remove it to give stats= yourself"
         ) from error
     return _finite(stats, files[0])
 
