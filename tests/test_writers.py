@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -335,3 +336,39 @@ def test_everything_of_a_humanoid_at_once(tmp_path):
     assert items.state_names == ["j0", "j1", "j2"] and len(set(items.tasks)) == 2
     levels = (items.batch(range(45))[0].images[:, 0, :, 8, 8] + 1) * 127.5
     assert (levels - torch.tensor([grey(n) for n in range(45)])[:, None]).abs().max() < 6
+
+
+@pytest.mark.parametrize("rate", [Fraction(99, 10), Fraction(101, 10), 12])
+def test_a_shared_video_at_nearly_the_rate(tmp_path, rate):
+    """Videos of 29.97 frames a second in a set that says 30: where the frames are as many as the
+    rows, their numbers find them.
+    """
+    folder = write_set(tmp_path / "set", "v3.0", lengths=(7, 80, 6, 70), cameras=(TOP,))
+    for index, frames in ((0, range(87)), (1, range(87, 163))):
+        file = folder / "videos" / TOP / "chunk-000" / f"file-{index:03d}.mp4"
+        write_video(file, [grey(n) for n in frames], fps=rate)
+    if rate == 12:
+        with pytest.raises(ValueError, match=r"(87|76) frames for \1 rows at 10 a second, but"):
+            data.load(folder, 2, image_size=16)
+        return
+    with pytest.warns(UserWarning, match="2 files hold just these .*times told: .*is shown at"):
+        items = data.load(folder, 2, image_size=16, split="all")
+    levels = (items.batch(range(163))[0].images[:, 0, :, 8, 8] + 1) * 127.5
+    assert (levels - torch.tensor([grey(n) for n in range(163)])[:, None]).abs().max() < 6
+    with pytest.warns(UserWarning, match="yet not at the times told"):
+        some = data.load(folder, 2, image_size=16, episodes=[1], test_every=None)
+    assert torch.equal(some.batch([3])[0].images, items.batch([10])[0].images)
+    video = folder / "videos" / TOP / "chunk-000" / "file-000.mp4"
+    write_video(video, [grey(n) for n in range(95)], fps=rate)  # and frames of no episode
+    with pytest.raises(ValueError, match="95 frames for 87 rows"):
+        data.load(folder, 2, image_size=16)
+
+
+def test_videos_of_some_episodes(v21):
+    for index in (1, 4):
+        video_file(v21, index, WRIST).unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"top'\], or take .* have them: episodes=0, 2-3, 5"
+    ):
+        data.load(v21, 2)
+    assert data.load(v21, 2, image_size=8, episodes=[0, 2, 3, 5]).cameras == [TOP, WRIST]

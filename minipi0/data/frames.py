@@ -42,6 +42,7 @@ BROKEN = (  # what PyAV, PIL and pyarrow raise for a damaged file
     *(ValueError, OSError, EOFError, IndexError, AttributeError),  # no stream, no codec
 )
 ASTRAY = 0.51  # periods by which a frame may be shown early or late
+DRIFT = 0.02  # of a period more with every frame, where the number of frames is right
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,14 @@ def _files(recording: Recording, camera: str, spans: list[tuple[Span, int]]) -> 
         return files
     others = [name for name in recording.cameras if _whole(recording, name)]
     told = f"{absent[0]} is missing ({len(absent)} of the {len(files)} videos of {camera} are)"
+    lie = zip(recording.episodes, spans, strict=True)
+    whole = [episode.index for episode, (span, _) in lie if span.file not in absent]
+    more = f", or take the episodes that have them: episodes={in_short(whole)}" if whole else ""
     if len(absent) == len(files):
         told = f"{recording.folder}: info.json declares the camera {camera}, but none of its files "
         told += f"is there, not even {absent[0]}"
     raise FileNotFoundError(
-        f"{told}: fetch the data set with its videos, or load it with cameras={others}"
+        f"{told}: fetch the data set with its videos, or load it with cameras={others}{more}"
     )
 
 
@@ -215,19 +219,21 @@ def _decode_file(
             pictures = images(file, camera, size, feature.get("shape"))
         for span, start in places:
             for k in range(span.length):
-                place_of[span.first + k] = (start + k, span.begins + k / fps)
+                place_of[span.first + k] = (start + k, span.begins + k / fps, k)
         if len(place_of) != sum(span.length for span, _ in places):
             raise Contradiction(
                 "the metadata give the same frame to two episodes: correct from_timestamp in "
                 "meta/episodes, or leave one of them out (without=)"
             )
-        expected, astray = max(place_of) + 1, ""
+        expected, astray, far = max(place_of) + 1, "", False
         for picture, time in pictures:
             if found in place_of:
-                row, due = place_of[found]
-                if time is not None and abs(time - due) * fps > ASTRAY and not astray:
+                row, due, k = place_of[found]
+                off = 0 if time is None else abs(time - due) * fps
+                if off > ASTRAY and not astray:
                     shown = f"frame {found} is shown at {time:.3f} s"
                     astray = f"{shown}, due is the one at {due:.3f} s"
+                far = far or off > ASTRAY + DRIFT * k
                 out[row] = picture
                 advance()
             found += 1
@@ -253,11 +259,14 @@ def _decode_file(
             f"{counts}, whose frame_index begins at {number}: cut the video to their frames, or "
             "number the rows from 0 where they are its first ones"
         )
-    if astray and (found > expected or not by_count):
+    counted = found == places[0][0].listed  # v3.0: these episodes' frames and no others
+    if astray and (found > expected if by_count else far or not counted):
         raise ValueError(
             f"{counts} at {fps:g} a second, but {astray}: another frame rate? Correct fps in "
             "meta/info.json"
         )
+    if astray and not by_count:
+        moved = moved or f"{counts}, {astray}"
     return moved or (counts if by_count and found > expected else "")
 
 

@@ -122,7 +122,8 @@ def _v3(folder: Path, info: dict, cameras: list[str]) -> Iterator[Place]:
             videos = {}
             with errors_name(file):
                 index, length = int(row["episode_index"]), int(row["length"])
-                place = {key: int(row[f"data/{key}"]) for key in PLACE}
+                # where a writer left it out, `rows.where_held` finds the table
+                place = {key: int(row.get(f"data/{key}") or 0) for key in PLACE}
             words = {"episode": index, "chunk": place["chunk_index"], "file": place["file_index"]}
             for camera in cameras:
                 told = [row.get(f"videos/{camera}/{key}") for key in (*PLACE, "from_timestamp")]

@@ -166,10 +166,26 @@ def _facts(recording: Recording, lengths: np.ndarray) -> dict[str, str]:
         "length": f"{lengths.min()}, {np.median(lengths):g}, {lengths.max()} frames (shortest, "
         f"median, longest): {seconds.min():.1f} to {seconds.max():.1f} s",
         "cameras": ", ".join(cameras) or "none",
-        "state": f"{len(recording.state_names)}: {', '.join(recording.state_names)}",
-        "action": f"{len(recording.action_names)}: {', '.join(recording.action_names)}",
+        "state": _named(recording.state_names),
+        "action": _named(recording.action_names),
         "tasks": f"{len(tasks)}, with episodes: " + ", ".join(tasks[:8] + more),
-    }
+    } | _splits(info)
+
+
+def _splits(info: dict) -> dict[str, str]:
+    """The data set's own splits, where it has several: `data.load` does not use them."""
+    splits = info.get("splits")
+    if not isinstance(splits, dict) or len(splits) < 2:
+        return {}
+    told = ", ".join(f"{name} {which}" for name, which in splits.items())
+    return {"splits": f"{told} (not used: name episodes with episodes= and without=)"}
+
+
+def _named(names: list[str]) -> str:
+    """How many dims there are, and their names where the data set has any."""
+    if all(name.endswith(f"[{i}]") for i, name in enumerate(names)) and len(names) > 1:
+        return f"{len(names)}: {names[0]} to {names[-1]} (info.json has no name for each)"
+    return f"{len(names)}: {', '.join(names)}"
 
 
 def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
