@@ -372,3 +372,71 @@ def test_videos_of_some_episodes(v21):
     ):
         data.load(v21, 2)
     assert data.load(v21, 2, image_size=8, episodes=[0, 2, 3, 5]).cameras == [TOP, WRIST]
+
+
+# Files
+
+
+def test_files_that_macos_leaves(tmp_path):
+    folder = write_set(tmp_path / "set", "v3.0", cameras=())
+    right = numbers(folder)
+    for file in folder.glob("**/*.parquet"):
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\26\7")
+    assert torch.equal(numbers(folder).actions, right.actions)
+
+
+def test_templates_that_were_written_on_windows(v21):
+    right = data.load(v21, 2, image_size=8)
+    info = json.loads((v21 / "meta" / "info.json").read_text())
+    edit_info(v21, **{k: info[k].replace("/", "\\") for k in ("data_path", "video_path")})
+    np.testing.assert_array_equal(data.load(v21, 2, image_size=8).pictures[0], right.pictures[0])
+    edit_info(v21, data_path="..\\..\\{episode_index}.parquet")
+    with pytest.raises(ValueError, match="leaves the folder of the data set: refused"):
+        numbers(v21)
+
+
+def test_numbers_as_categories(v21):
+    right = numbers(v21)
+
+    def categories(table):
+        for name in ("episode_index", "task_index"):
+            at = table.column_names.index(name)
+            table = table.set_column(at, name, table[name].dictionary_encode())
+        return table
+
+    rewrite(v21, categories)
+    assert torch.equal(numbers(v21).actions, right.actions) and numbers(v21).tasks == right.tasks
+
+
+def test_times_as_texts(v21):
+    def texts(table):
+        at = table.column_names.index("timestamp")
+        return table.set_column(at, "timestamp", table["timestamp"].cast(pa.string()))
+
+    rewrite(v21, texts)
+    assert numbers(v21) and report.examine(v21).facts["clock"] == "no timestamps in the tables"
+
+
+def test_episodes_of_other_widths(v21):
+    """A robot that got another gripper between two episodes, in a set that declares no length."""
+    edit_feature(v21, "action", shape=[-1])
+    edit_table(episode_file(v21, 3), action=[[0.0, 1.0, 2.0]] * LENGTHS[3])
+    with pytest.raises(ValueError, match="the action of episode 3 has 3 dims, and 2 in episode 0"):
+        numbers(v21)
+    assert numbers(v21, without=[3]).actions.shape[1] == 2
+
+
+def test_a_list_without_file_numbers(tmp_path):
+    folder = write_set(tmp_path / "set", "v3.0", cameras=())
+    right = numbers(folder)
+    edit_list(folder, data__file_index=lambda e, file: None)
+    with pytest.warns(UserWarning, match="names another table than holds the rows of 3 episodes"):
+        assert torch.equal(numbers(folder).actions, right.actions)
+
+
+def test_the_report_is_short_where_dims_have_no_names_and_tells_splits(v21):
+    edit_feature(v21, "observation.state", names=["state"])
+    edit_info(v21, splits={"train": "0:4", "test": "4:6"})
+    facts = report.examine(v21).facts
+    assert facts["state"].startswith("3: observation.state[0] to observation.state[2] (info.json")
+    assert facts["action"] == "2: arm, gripper" and facts["splits"].startswith("train 0:4, test")

@@ -133,6 +133,13 @@ def read(
             whose = episode_of(whole, place, info)
         first, rows, number = rows_of(whole, whose, place)
         vectors = [_vectors(rows, columns, features, place) for columns in keys.values()]
+        for what, mine, usual in zip(keys, vectors, parts[0] if parts else vectors, strict=False):
+            if mine.shape[1] != usual.shape[1]:
+                raise ValueError(
+                    f"{place.file}: the {what} of episode {place.index} has {mine.shape[1]} dims, "
+                    f"and {usual.shape[1]} in episode {found[0].index}: leave one kind out "
+                    "(without=), or choose another feature"
+                )
         parts.append((*vectors, _task(rows, place, task_texts, folder)))
         span = Span(opened, first, place.length)
         videos_ = {key: replace(one, number=number) for key, one in place.videos.items()}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from minipi0.data.tables import errors_name, json_lines, table
+from minipi0.data.tables import errors_name, json_lines, parquet_files, table
 
 PLACE = ("chunk_index", "file_index")  # what names a file in v3.0
 # the usual templates of v2 and v3.0, where info.json names none
@@ -109,7 +109,7 @@ def _v3(folder: Path, info: dict, cameras: list[str]) -> Iterator[Place]:
 
     `frames` compares that with the times that the video itself tells.
     """
-    files = sorted((folder / "meta" / "episodes").glob("**/*.parquet"))
+    files = parquet_files(folder / "meta" / "episodes")
     if not files:
         raise FileNotFoundError(
             f"{folder}: no parquet file in meta/episodes, which a v3.0 data set must have: "
@@ -177,6 +177,7 @@ def _path(folder: Path, info: dict, what: str, words: dict) -> Path:
 
     if not isinstance(template, str):
         raise ValueError(f"{where}, which is no text: write the template of the files there")
+    template = template.replace("\\", "/")  # written on Windows
     name = re.sub(r"\{(\w+)(?::0?(\d{1,2})d?)?\}", fill, template)
     if "{" in name or "}" in name:
         raise ValueError(f"{where}: minipi0 reads {{name}} and {{name:03d}} there")

@@ -9,6 +9,7 @@ import textwrap
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from minipi0.data.lerobot import Recording
 from minipi0.data.tables import errors_name, parquet_file, seconds
@@ -33,7 +34,7 @@ class Problem:
 
 
 def timestamps(recording: Recording) -> list[np.ndarray] | None:
-    """The recorded times in seconds, an array per episode; None where a table has none."""
+    """The recorded times in seconds, an array per episode; None where a table has no numbers."""
     found, tables = [], {}
     for episode in recording.episodes:
         file = episode.rows.file
@@ -42,6 +43,8 @@ def timestamps(recording: Recording) -> list[np.ndarray] | None:
                 if "timestamp" not in parquet.schema_arrow.names:
                     return None
                 column = parquet.read(["timestamp"])["timestamp"]
+                if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                    return None
                 tables = {file: seconds(column, f"{file}: 'timestamp'")}
         found.append(tables[file][episode.rows.first :][: episode.length])
     return found

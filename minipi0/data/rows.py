@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from minipi0.data.places import Place
-from minipi0.data.tables import errors_name, integers, seconds, table
+from minipi0.data.tables import errors_name, integers, parquet_files, seconds, table
 
 CLOCKS = ("index", "timestamp")  # what tells the order of rows that are not numbered
 
@@ -24,7 +24,7 @@ def where_held(places: list[Place], folder: Path) -> list[Place]:
     astray = [place for place in places if place.index not in holds[place.file]]
     if not astray:
         return places
-    others = {file for file in (folder / "data").glob("**/*.parquet") if file not in holds}
+    others = [file for file in parquet_files(folder / "data") if file not in holds]
     holds |= {file: _episodes_in(file) for file in others}
     found = {}
     for place in astray:

@@ -91,6 +91,11 @@ def json_lines(file: Path) -> list[dict]:
         return [json.loads(line) for line in lines if line.strip()]
 
 
+def parquet_files(folder: Path) -> list[Path]:
+    """All parquet files in a folder, at any depth, but for what macOS puts beside them (._NAME)."""
+    return sorted(file for file in folder.glob("**/*.parquet") if not file.name.startswith("."))
+
+
 def parquet_file(file: Path) -> pq.ParquetFile:
     """A parquet file whose pages are compared to their checksums, where they have any."""
     return pq.ParquetFile(file, page_checksum_verification=True)
@@ -157,6 +162,8 @@ def matrix(
             )
         found.append(lengths[0])
         values = values.flatten()
+    if types.is_dictionary(values.type):  # pandas' categories
+        values = values.dictionary_decode()
     if types.is_decimal(values.type):
         values = values.cast(pa.float64())
     numbers = (types.is_floating, types.is_integer, types.is_boolean)
