@@ -12,6 +12,7 @@ import pytest
 import torch
 from test_data import (
     LENGTHS,
+    TASKS,
     TOP,
     WRIST,
     edit_info,
@@ -141,6 +142,16 @@ def test_a_wrong_count_says_what_to_do(v21):
 
 
 # What info.json says
+
+
+@pytest.mark.parametrize("version, other", [("v2.1", "v3.0"), ("v3.0", "v2.1")])
+def test_a_version_that_the_files_are_not_of(tmp_path, version, other):
+    folder = write_set(tmp_path / "set", version, cameras=())
+    edit_info(folder, codebase_version=other)
+    with pytest.raises(
+        ValueError, match=f"'{other}', but .*, as {version} has it: write '{version}'"
+    ):
+        numbers(folder)
 
 
 @pytest.mark.parametrize(
@@ -440,3 +451,28 @@ def test_the_report_is_short_where_dims_have_no_names_and_tells_splits(v21):
     facts = report.examine(v21).facts
     assert facts["state"].startswith("3: observation.state[0] to observation.state[2] (info.json")
     assert facts["action"] == "2: arm, gripper" and facts["splits"].startswith("train 0:4, test")
+
+
+def test_two_cameras_of_one_file(v21):
+    edit_info(
+        v21, video_path="videos/chunk-{episode_chunk:03d}/top/episode_{episode_index:06d}.mp4"
+    )
+    with pytest.raises(ValueError, match="video_path names one file, .*write {video_key} there"):
+        data.load(v21, 2)
+
+
+def test_tasks_that_were_not_renumbered(v21):
+    """Sets that were merged: every table says task 0, and the list of episodes knows better."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        numbers(v21)
+    edit_table(episode_file(v21, 1), task_index=[0] * LENGTHS[1])
+    said = "task_index of 1 episodes tells another task .*episode 1: .*the table's is taken"
+    with pytest.warns(UserWarning, match=said) as told:
+        assert set(numbers(v21).tasks) == {TASKS[0]}
+    assert told[0].filename == __file__
+    listing = v21 / "meta" / "episodes.jsonl"
+    listing.write_text(listing.read_text().replace("tasks", "words"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        numbers(v21)

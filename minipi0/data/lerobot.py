@@ -146,6 +146,7 @@ def read(
         found.append(Episode(place.index, start, span, videos_))
         start += place.length
 
+    _tell_tasks(places, [set(part[2].tolist()) for part in parts], task_texts, folder)
     state, actions, task = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     numbers = sorted(task_texts)  # the files' numbers may have gaps
     widths = {  # of every feature, as its table has it
@@ -327,6 +328,26 @@ def _task(rows: pa.Table, place: Place, texts: dict[int, str], folder: Path) -> 
             f"{folder / 'meta'} lists only {sorted(texts)}: add the task's text there"
         )
     return task
+
+
+def _tell_tasks(places: list[Place], shown: list[set], texts: dict[int, str], folder: Path) -> None:
+    """Warn where the rows' task_index and the list of episodes tell two tasks of one episode.
+
+    shown: the task_index of every episode's rows.
+    """
+    known, contrary = set(texts.values()), []
+    for place, numbers in zip(places, shown, strict=True):
+        listed = known & set(place.tasks)  # other words for a task are no contradiction
+        if listed and not listed & {texts[number] for number in numbers}:
+            contrary.append((place.index, texts[min(numbers)], min(listed)))
+    if contrary:
+        index, table, listed = contrary[0]
+        warnings.warn(
+            f"{folder}: the task_index of {len(contrary)} episodes tells another task than the "
+            f"list of episodes (episode {index}: {table!r}, not {listed!r}); the table's is taken: "
+            "correct one of the two",
+            stacklevel=5,
+        )
 
 
 def _tasks(folder: Path, places: list[Place]) -> dict[int, str]:

@@ -72,8 +72,25 @@ def find(folder: Path, info: dict, cameras: list[str]) -> list[Place]:
     if info.get("total_episodes") == 0 and not next((folder / "meta").glob("episodes*"), None):
         raise ValueError(f"{folder}: the data set holds no episode yet: record one, or fetch it")
     read = _v3 if info["codebase_version"] == "v3.0" else _v2
+    ours, theirs = ("meta/episodes/", "v3.0"), ("meta/episodes.jsonl", "v2.1")
+    have = bool(parquet_files(folder / ours[0])), (folder / theirs[0]).exists()
+    if read is _v2:
+        ours, theirs, have = theirs, ours, have[::-1]
+    if have == (False, True):
+        raise ValueError(
+            f"{folder / 'meta' / 'info.json'}: codebase_version is {info['codebase_version']!r}, "
+            f"but the episodes are listed in {theirs[0]}, as {theirs[1]} has it: write "
+            f"{theirs[1]!r} there"
+        )
     places = sorted(read(folder, info, cameras), key=lambda place: place.index)
     _count_shared(places)
+    for place in places[:1]:
+        files = [span.file for span in place.videos.values()]
+        if len(set(files)) < len(files):
+            raise ValueError(
+                f"{folder / 'meta' / 'info.json'}: video_path names one file, {files[0]}, for "
+                f"several of {', '.join(place.videos)}: write {{video_key}} there"
+            )
     if not places:
         raise ValueError(f"{folder}: the data set lists no episode: record one, or fetch it again")
     for one, other in zip(places, places[1:], strict=False):
