@@ -8,7 +8,8 @@ Data sets, policies and checkpoints all come here. Between them the statistics t
 dict of vectors, `stats`: state_mean, state_std, action_mean, action_std; or the same with q01 and
 q99, or with min and max. The names say which formula they belong to.
 
-A dim that hardly changes, beside its own size, is not scaled by its jitter: see FLOOR.
+A dim that hardly changes, beside its own size, is not scaled by its jitter: see FLOOR. A dim of two
+values whose quantiles are one value has its two values as quantiles.
 
 A new formula is one line in STATISTICS and one in `Normaliser.shift_and_scale`.
 Axes: F frames, D dims of a state or an action.
@@ -95,6 +96,12 @@ class Normaliser:
         )
         unscaled = {"mean": middle, "std": 1.0, "q01": middle - 1, "q99": middle + 1}
         unscaled |= {"min": middle - 1, "max": middle + 1}
+        if mode == "quantile":  # a button that is hardly ever pressed: both lie where it rests
+            ends = values.min(0), values.max(0)
+            pressed = np.logical_or(*(values == end for end in ends)).all(0)
+            pressed &= measured["q01"] == measured["q99"]
+            for name, end in zip(measured, ends, strict=True):
+                measured[name] = np.where(pressed, end, measured[name])
         kept = {name: np.where(constant, unscaled[name], value) for name, value in measured.items()}
         first, second = kept
         centre, scale = kept[first], kept[second]

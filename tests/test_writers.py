@@ -27,6 +27,7 @@ from test_untidy import edit_feature, rewrite
 
 from minipi0 import data
 from minipi0.data import features, report
+from minipi0.normalise import Normaliser
 
 
 @pytest.fixture(autouse=True)
@@ -476,3 +477,23 @@ def test_tasks_that_were_not_renumbered(v21):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         numbers(v21)
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("mode", ["z-score", "quantile", "min-max"])
+def test_a_button_that_is_hardly_ever_pressed(mode):
+    """The last action of Open X-Embodiment's sets says that the episode ends: 1 in one frame."""
+    values = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
+    values[:, 1] = 0
+    values[::250, 1] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = Normaliser.fit(values, mode)
+    assert found.to_model(torch.from_numpy(values)).abs().max() < 20
+    if mode == "quantile":
+        assert found.to_model(torch.tensor([[0.0, 0.0], [0.0, 1.0]]))[:, 1].tolist() == [-1, 1]
+        values[500, 1] = 0.5  # no button: three values
+        with pytest.warns(UserWarning, match="hardly changes"):
+            Normaliser.fit(values, mode)

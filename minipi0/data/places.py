@@ -69,19 +69,8 @@ def find(folder: Path, info: dict, cameras: list[str]) -> list[Place]:
     info: what meta/info.json holds. cameras: those that are stored as video.
     Raises FileNotFoundError and ValueError for lists that are missing, broken or not consistent.
     """
-    if info.get("total_episodes") == 0 and not next((folder / "meta").glob("episodes*"), None):
-        raise ValueError(f"{folder}: the data set holds no episode yet: record one, or fetch it")
+    _check_lists(folder, info)
     read = _v3 if info["codebase_version"] == "v3.0" else _v2
-    ours, theirs = ("meta/episodes/", "v3.0"), ("meta/episodes.jsonl", "v2.1")
-    have = bool(parquet_files(folder / ours[0])), (folder / theirs[0]).exists()
-    if read is _v2:
-        ours, theirs, have = theirs, ours, have[::-1]
-    if have == (False, True):
-        raise ValueError(
-            f"{folder / 'meta' / 'info.json'}: codebase_version is {info['codebase_version']!r}, "
-            f"but the episodes are listed in {theirs[0]}, as {theirs[1]} has it: write "
-            f"{theirs[1]!r} there"
-        )
     places = sorted(read(folder, info, cameras), key=lambda place: place.index)
     _count_shared(places)
     for place in places[:1]:
@@ -100,6 +89,24 @@ def find(folder: Path, info: dict, cameras: list[str]) -> list[Place]:
                 "keep one of the entries"
             )
     return places
+
+
+def _check_lists(folder: Path, info: dict) -> None:
+    """Raise ValueError where nothing was recorded yet, and for a list of another version."""
+    version, right = info["codebase_version"], ""
+    tables = bool(parquet_files(folder / "meta" / "episodes"))
+    lines = (folder / "meta" / "episodes.jsonl").exists()
+    if info.get("total_episodes") == 0 and not (tables or lines):
+        raise ValueError(f"{folder}: the data set holds no episode yet: record one, or fetch it")
+    if version == "v3.0" and lines and not tables:
+        listed, right = "meta/episodes.jsonl", "v2.1"
+    elif version != "v3.0" and tables and not lines:
+        listed, right = "meta/episodes/", "v3.0"
+    if right:
+        raise ValueError(
+            f"{folder / 'meta' / 'info.json'}: codebase_version is {version!r}, but the episodes "
+            f"are listed in {listed}, as {right} has it: write {right!r} there"
+        )
 
 
 def _v2(folder: Path, info: dict, cameras: list[str]) -> Iterator[Place]:
