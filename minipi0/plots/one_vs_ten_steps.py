@@ -126,29 +126,3 @@ def trails(panels: dict, target):
         ax.plot(*path[-1].T, ".", color=style.FLOW, ms=4)
         style.square(ax, style.CLOSE, title=title)
     return fig
-
-
-def latency(steps, fixed: dict, per_step: float):
-    """A bar per number of steps: the parts that are paid once, then steps times per_step.
-
-    steps: numbers of Euler steps
-    fixed: {name: ms}
-    per_step: ms
-
-    Returns the figure.
-    """
-    fig, ax = style.figure(size=(5.6, 2.9))
-    names, left = [str(n) for n in steps], torch.zeros(len(steps))
-    passes = f"action steps, {per_step:g} ms each"
-    parts = [(f"{name}, {cost:g} ms", torch.full_like(left, cost)) for name, cost in fixed.items()]
-    parts.append((passes, per_step * torch.tensor(steps)))
-    for (label, costs), colour in zip(parts, (style.NOISE, style.DATA, style.FLOW), strict=True):
-        ax.barh(names, costs, left=left, color=colour, label=label)
-        left = left + costs
-    for i, total in enumerate(left):
-        ax.text(total + 2, i, f"{total:.0f} ms", va="center")
-    ax.set(xlabel="ms per action chunk (RTX 4090, three cameras)", ylabel="Euler steps")
-    ax.set_xlim(0, 1.18 * left.max())
-    ax.invert_yaxis()
-    ax.legend(fontsize=8.5)
-    return fig
