@@ -182,6 +182,13 @@ QUESTIONS = [
         "Few: at the wall {0} trials succeed with 4 of 16 actions, {1} with all 16.",
     ),
     Question(
+        "How long should a chunk be?",
+        "11",
+        r"\n\s+4\s+4\s+(\d+%)[\s\S]*?\n\s+16\s+4\s+(\d+%)[\s\S]*?\n\s+32\s+4\s+(\d+%)",
+        "At the wall it made no difference: policies that predict 4, 16 or 32 actions, and execute "
+        "4 of them, succeed in {0}, {1} and {2}.",
+    ),
+    Question(
         "What did π0 change against Octo?",
         "08",
         r"Pi0\s+the expert runs\s+(\d+) times, the head\s+0 times\s+Octo\s+the expert runs\s+1 "

@@ -31,6 +31,7 @@ from minipi0.robot.wall import LONG, PARAPHRASES, PROMPTS
 
 SIDES = {"left": "WallLeft", "right": "WallRight"}  # what is asked for: the task
 RESULTS = Path(__file__).parent / "results" / "11_trials.json"
+RUNWAY = 0.12  # metres before the wall where the hand starts
 SEED = 11  # of the scenes: 1,100,000 … 1,100,099, which no demonstration has
 COLUMNS = ("seed", "success", "touched", "side", "frames")
 
@@ -145,7 +146,7 @@ def conditions() -> dict[str, Condition]:
     }
 
 
-def _wall(options: dict, checkpoint: str = "wall", runway: float = 0.12, **more) -> Condition:
+def _wall(options: dict, checkpoint: str = "wall", runway: float = RUNWAY, **more) -> Condition:
     """A condition at the wall; 8 of 16 actions are executed unless `options` say otherwise."""
     return Condition(checkpoint, options | {"environment": {"runway": runway}}, **more)
 

@@ -13,6 +13,7 @@ from minipi0.robot.rollout import Trial
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "notebooks"))
 import measure_11 as study  # noqa: E402
+import measure_11_chunks as chunk_study  # noqa: E402
 
 needs_results = pytest.mark.skipif(not study.RESULTS.exists(), reason="nothing is measured yet")
 
@@ -99,3 +100,17 @@ def test_all_conditions_met_the_same_starts():
         for task in {t.task for t in found}:
             seeds = [t.seed for t in found if t.task == task]
             assert seeds == [trials.APART * study.SEED + i for i in range(len(seeds))]
+
+
+def test_the_policies_of_other_lengths_met_the_same_starts():
+    """The carried policy is one of them, and did there what it did in the other trials."""
+    rows = {(r["horizon"], r["training_seed"], r["execute"]): r for r in chunk_study.load()}
+    planned = {(h, s, k) for h, s in chunk_study.ORDER for k in chunk_study.EXECUTED[h]}
+    assert rows.keys() == planned
+    trained = {(horizon, seed): row["weights"] for (horizon, seed, _), row in rows.items()}
+    assert len(set(trained.values())) == len(trained)  # a checkpoint for every training
+    known = study.load()
+    for executed, name in ((4, "execute 4"), (8, "flow, 10 steps"), (16, "execute 16")):
+        row = rows[chunk_study.CARRIED, 0, executed]
+        assert row["outcomes"] == [[int(t.success), int(t.touched)] for t in known[name]]
+        assert row["weights"] == study._packed()[name]["options"]["weights"]

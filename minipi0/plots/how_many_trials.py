@@ -297,3 +297,31 @@ def against_success(panels: dict, rates, intervals, steps):
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0, 0].set(ylabel="success rate", ylim=(0.5, 1.02))
     return fig
+
+
+def chunk_lengths(found: dict):
+    """Success over the executed actions, a colour per chunk length, a point per training.
+
+    found: {length: {executed actions: [bools, one per trial; of every training]}}. Returns the
+    figure. The intervals are exact, of one training's trials.
+    """
+    fig, ax = style.figure(size=(6.4, 3.4))
+    looks = zip("sD^o", (style.INK, style.DATA, style.FLOW, style.GAUSSIAN), strict=True)
+    for i, (length, (marker, colour)) in enumerate(zip(sorted(found), looks, strict=True)):
+        executed = sorted(found[length])
+        for j in range(max(map(len, found[length].values()))):
+            happened = [found[length][k][j] for k in executed if j < len(found[length][k])]
+            rate, low, high = np.array(
+                [success_interval(sum(h), len(h), "exact") for h in happened]
+            ).T
+            x = np.array(executed[: len(happened)]) * 1.05 ** (2 * i + j - 3.5)  # side by side
+            label = f"{length} predicted" if j == 0 else None
+            error = [rate - low, high - rate]
+            ax.errorbar(x, rate, error, fmt=marker + "-", color=colour, capsize=2, label=label)
+    ax.set(xscale="log", ylim=(-0.02, 1.05), ylabel="success rate")
+    ax.set(xlabel="executed actions before the policy looks again")
+    ax.set_xticks([1, 4, 8, 16, 32], ["1", "4", "8", "16", "32"])
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend(loc="lower left", fontsize=9)
+    return fig
