@@ -62,13 +62,13 @@ def success(live: dict, measured: dict):
     """
     fig, ax = style.figure(size=(7, 0.62 * len(measured) + 1.1))
     for row, name in enumerate(measured):
-        for shift, found, fade in ((-0.14, measured, 1.0), (0.18, live, 0.55)):
+        for shift, found, width in ((-0.14, measured, 4), (0.18, live, 1.5)):
             if name not in found:
                 continue
             k, n, low, high = found[name]
-            place = dict(color=COLOURS.get(name, style.DATA), alpha=fade)
-            ax.plot([low, high], [row + shift] * 2, lw=4, solid_capstyle="butt", **place)
-            ax.plot(k / n, row + shift, "o", ms=8, **place)
+            colour = COLOURS.get(name, style.DATA)
+            ax.plot([low, high], [row + shift] * 2, lw=width, solid_capstyle="butt", color=colour)
+            ax.plot(k / n, row + shift, "o", ms=2 * width + 1, color=colour)
             side = dict(textcoords="offset points", va="center", fontsize=9)
             ax.annotate(f"{k} of {n}", (high, row + shift), (8, 0), **side)
     ax.set(yticks=range(len(measured)), yticklabels=list(measured), xlim=(-0.03, 1.18))

@@ -1,6 +1,7 @@
 """Notebook 02's pictures: whom a place could belong to, the field three ways, what loss remains."""
 
 import torch
+from matplotlib.patheffects import withStroke
 
 from minipi0.plots import style
 
@@ -62,7 +63,8 @@ def error_map(errors: dict, density: dict):
         # 99 % and 50 % of the points lie inside
         levels = at_points.quantile(torch.tensor([0.01, 0.5], dtype=at_points.dtype)).tolist()
         lines = dict(colors=style.FLOW, linewidths=widths, linestyles="solid")
-        ax.contour(line, line, on_grid, levels, **lines)
+        drawn = ax.contour(line, line, on_grid, levels, **lines)
+        drawn.set_path_effects([withStroke(linewidth=widths[-1] + 1.6, foreground="white")])
         ax.set_title(rf"$\tau$ = {tau:g}")
     for share, width in zip((99, 50), widths, strict=True):
         axes[0].plot([], [], color=style.FLOW, lw=width, label=f"{share} % of the points")
