@@ -5,6 +5,7 @@ without names" and "--test-every 0".
 """
 
 import argparse
+import functools
 import os
 import re
 import sys
@@ -28,11 +29,15 @@ class Parser(argparse.ArgumentParser):
         args: what was parsed; its names are the command's options.
         """
 
-        def tell(message, *_, **__):
-            print(f"{self.prog}: warning: {in_words(str(message), args)}", file=sys.stderr)
+        @functools.cache  # both splits of a data set warn of the same
+        def tell(line: str):
+            print(f"{self.prog}: warning: {line}", file=sys.stderr)
+
+        def show(message, *_, **__):
+            tell(in_words(str(message), args))
 
         with warnings.catch_warnings():
-            warnings.showwarning = tell
+            warnings.showwarning = show
             try:
                 yield
             except BrokenPipeError:  # the reader has seen enough: `… | head`
