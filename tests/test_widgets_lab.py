@@ -151,6 +151,7 @@ def test_in_jupyterlab_a_policy_is_chosen_again_and_again(lab):
         run_all(page, lab, ["from minipi0.widgets import Scribble\nScribble()"])
         picture = "document.querySelector('.m0 canvas').toDataURL()"
         policy = page.get_by_label("policy", exact=True)
+        page.locator(".m0 td + td").first.filter(has_text="of 30").wait_for()  # drawn
         for name in ("regression", "flow") * 3:
             before = page.evaluate(picture)
             policy.select_option(name)
@@ -158,3 +159,17 @@ def test_in_jupyterlab_a_policy_is_chosen_again_and_again(lab):
             page.wait_for_timeout(500)  # what the kernel echoes must not choose for the reader
             assert policy.input_value() == name
         assert page.locator(".m0 input[type=range]").first.input_value() == "1"  # tau
+
+
+@needs_chromium
+def test_in_jupyterlab_a_folded_answer_shows_no_line_of_it(lab):
+    guess = "from minipi0.widgets import Guess\nGuess('How many of them are zero?', unit='numbers')"
+    with blank_page() as page:
+        run_all(page, lab, [guess, "print('17 of 42')"])
+        page.locator(".m0-guess").wait_for()
+        page.locator(".jp-OutputArea-output").filter(has_text="17 of 42").wait_for()
+        page.evaluate("jupyterapp.commands.execute('notebook:hide-cell-outputs')")
+        page.wait_for_selector(".jp-OutputPlaceholder")
+        style = "e => [getComputedStyle(e).fontSize, getComputedStyle(e, '::before').content]"
+        size, told = page.locator(".jp-OutputPlaceholder .jp-PlaceholderText").evaluate(style)
+        assert size == "0px" and "is folded: click here" in told

@@ -13,7 +13,7 @@ export default {
     const buttons = element(view.side, "div", { class: "m0-row" });
     const player = addPlay(view, buttons);
     addButton(buttons, () => view.set({ seed: model.get("seed") + 1 }), "New noise");
-    const fill = addTable(view, [...Object.values(FATE), ["the chunk under the mouse, at τ = 1", ""]]);
+    const fill = addTable(view, [...Object.values(FATE), ["the chunk under the mouse, at τ\u00a0=\u00a01", ""]]);
     const note = element(view.side, "p", { class: "m0-note" });
     const { radius, std, reach } = model.get("task");
     addHandle(view, { trait: "obstacle", name: "the disc", colour: "#777777", limit: reach });
