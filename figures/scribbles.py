@@ -42,7 +42,7 @@ def scribbles() -> str:
         f'<circle cx="{MIDDLE[0]}" cy="{MIDDLE[1]}" r="{SCALE * toys.obstacle.radius:g}"'
         f' fill="{style.INK}" fill-opacity=".25" stroke="{style.INK}"/>',
         '<g clip-path="url(#page)" fill="none" stroke-width="1.6" stroke-linejoin="round"'
-        f' stroke="{style.FLOW}" stroke-opacity=".85">',
+        f' stroke="{style.FLOW}">',
         f'<animate attributeName="stroke" {moves} values="{_colours()}"/>',
     ]
     for chunk in way.permute(1, 0, 2, 3):  # (FRAMES + 1, 16, 2)
@@ -53,7 +53,7 @@ def scribbles() -> str:
         )
     bar = ";".join(f"{300 * min(1, max(0, i)):g}" for i in [0, *_shares(), 1])
     track = 'x="230" y="402" height="6" rx="3"'
-    text = f'font-family="system-ui,sans-serif" font-size="15" fill="{style.INK}"'
+    text = f'font-family="system-ui,sans-serif" font-size="24" fill="{style.INK}"'
     parts += [
         "</g>",
         f'<rect {track} width="300" fill="{style.INK}" fill-opacity=".3"/>',
