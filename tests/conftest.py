@@ -6,6 +6,7 @@ And no test asks the network for anything.
 import os
 
 import hypothesis
+import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -19,3 +20,9 @@ options = dict(
 hypothesis.settings.register_profile("ci", max_examples=30, derandomize=True, **options)
 hypothesis.settings.register_profile("soak", max_examples=2000, **options)
 hypothesis.settings.load_profile("ci")
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A test decodes into a cache of its own."""
+    monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))

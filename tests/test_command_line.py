@@ -14,10 +14,7 @@ from minipi0 import train
 from minipi0.command_line import Parser, in_words, numbers
 from minipi0.data import __main__ as report
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

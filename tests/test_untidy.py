@@ -34,9 +34,7 @@ from minipi0.normalise import Normaliser, far
 ROWS = [("frame_index", "ascending")]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

@@ -29,10 +29,7 @@ from minipi0 import data
 from minipi0.data import features, report
 from minipi0.normalise import Normaliser
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINIPI0_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

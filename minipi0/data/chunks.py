@@ -17,7 +17,7 @@ from minipi0 import prompt
 from minipi0.data import cameras as seen
 from minipi0.data import frames, lerobot, sources
 from minipi0.data.mixture import Mixture
-from minipi0.data.splits import held_out
+from minipi0.data.splits import held_out, own_splits
 from minipi0.normalise import Normaliser, check_mode, far
 from minipi0.observation import Observation
 
@@ -338,9 +338,7 @@ def _tell_far(found: list, recording: lerobot.Recording, what: str, values, name
 
 def _tell_splits(recording: lerobot.Recording) -> None:
     """Warn of a data set that says itself which episodes are for what."""
-    splits = recording.info.get("splits")
-    if isinstance(splits, dict) and len(splits) > 1:
-        told = ", ".join(f"{name} {which}" for name, which in splits.items())
+    if told := own_splits(recording.info):
         warnings.warn(
             f"{recording.folder}: meta/info.json splits the episodes ({told}), and minipi0 draws "
             "its own test episodes; name those to train on with episodes=, or those to keep for "

@@ -30,7 +30,6 @@ from minipi0.data.features import depth_format, is_video
 from minipi0.data.lerobot import Recording
 from minipi0.data.lerobot import spans as in_short
 from minipi0.data.pictures import NoColours
-from minipi0.data.pictures import resize_with_pad as resize_with_pad  # many find it here
 from minipi0.data.places import Span
 from minipi0.data.sources import cache_folder
 from minipi0.data.tables import fault

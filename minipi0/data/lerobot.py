@@ -142,8 +142,8 @@ def read(
                 )
         parts.append((*vectors, _task(rows, place, task_texts, folder)))
         span = Span(opened, first, place.length)
-        videos_ = {key: replace(one, number=number) for key, one in place.videos.items()}
-        found.append(Episode(place.index, start, span, videos_))
+        films = {key: replace(one, number=number) for key, one in place.videos.items()}
+        found.append(Episode(place.index, start, span, films))
         start += place.length
 
     _tell_tasks(places, [set(part[2].tolist()) for part in parts], task_texts, folder)

@@ -17,6 +17,7 @@ from minipi0.data import lerobot, problems, sources
 from minipi0.data.features import shape_of
 from minipi0.data.lerobot import Recording
 from minipi0.data.problems import Problem
+from minipi0.data.splits import own_splits
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,9 @@ def _facts(recording: Recording, lengths: np.ndarray) -> dict[str, str]:
 
 def _splits(info: dict) -> dict[str, str]:
     """The data set's own splits, where it has several: `data.load` does not use them."""
-    splits = info.get("splits")
-    if not isinstance(splits, dict) or len(splits) < 2:
-        return {}
-    told = ", ".join(f"{name} {which}" for name, which in splits.items())
-    return {"splits": f"{told} (not used: name episodes with episodes= and without=)"}
+    told = own_splits(info)
+    not_used = "(not used: name episodes with episodes= and without=)"
+    return {"splits": f"{told} {not_used}"} if told else {}
 
 
 def _named(names: list[str]) -> str:

@@ -1,4 +1,7 @@
-"""Which episodes are held out: spread over the recording, drawn by a seed, the same everywhere."""
+"""Which episodes are held out: spread over the recording, drawn by a seed, the same everywhere.
+
+A data set's own splits are told, and not used.
+"""
 
 import hashlib
 
@@ -27,6 +30,14 @@ def held_out(count: int, every: int | None, seed: int | str = 0) -> np.ndarray:
     if not found.any():
         found[_draw(seed, -1, count)] = True
     return found
+
+
+def own_splits(info: dict) -> str:
+    """The splits that meta/info.json names, in words; "" where it names fewer than two."""
+    named = info.get("splits")
+    if not isinstance(named, dict) or len(named) < 2:
+        return ""
+    return ", ".join(f"{name} {which}" for name, which in named.items())
 
 
 def _draw(seed: int, block: int, choices: int) -> int:

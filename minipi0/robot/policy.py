@@ -24,7 +24,7 @@ from minipi0 import prompt as words
 from minipi0.baselines import MODELS, NOISE, GiantDecoder, Insulated
 from minipi0.checkpoint import open_checkpoint
 from minipi0.checkpoint.about import of_data_set
-from minipi0.data.frames import resize_with_pad
+from minipi0.data.pictures import resize_with_pad
 from minipi0.normalise import normalisers
 from minipi0.observation import Observation
 from minipi0.pi0 import Pi0
