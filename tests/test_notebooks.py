@@ -2,7 +2,9 @@
 somewhere; and what refreshes them.
 """
 
+import ast
 import base64
+import html
 import io
 import re
 import sys
@@ -47,6 +49,29 @@ def test_stored_as_one_clean_run(path):
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
     assert path.stat().st_size < 1_000_000
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+@each
+def test_stored_outputs_say_what_the_code_says(path):
+    # a sentence in a print or a show was changed, and the cell was not run again
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type != "code" or "live-only" in cell.metadata.get("tags", []):
+            continue
+        stored = "".join(
+            o.get("text", "") + o.get("data", {}).get("text/html", "") for o in cell.outputs
+        )
+        for line in ast.parse(cell.source).body:  # not what stands under an if
+            called = line.value if isinstance(line, ast.Expr) else None
+            if isinstance(called, ast.Call) and getattr(called.func, "id", "") in ("print", "show"):
+                for part in (p for argument in called.args for p in texts(argument)):
+                    assert part.strip() in html.unescape(stored), (cell.id, part)
+
+
+def texts(node):
+    """The parts of a text that do not depend on a value."""
+    if isinstance(node, ast.JoinedStr):
+        return [text for part in node.values for text in texts(part)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
 @each
