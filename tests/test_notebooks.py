@@ -6,6 +6,7 @@ import ast
 import base64
 import html
 import io
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ import nbformat
 import numpy as np
 import pytest
 from PIL import Image
+
+from minipi0.plots import output
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -44,9 +47,9 @@ def test_stored_as_one_clean_run(path):
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    outputs = [output for cell in code for output in cell.outputs]
-    assert not [output for output in outputs if output.output_type == "error"]
-    assert not [output.text for output in outputs if output.get("name") == "stderr"]
+    outputs = [one for cell in code for one in cell.outputs]
+    assert not [one for one in outputs if one.output_type == "error"]
+    assert not [one.text for one in outputs if one.get("name") == "stderr"]
     assert path.stat().st_size < 1_000_000
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
 
@@ -64,7 +67,26 @@ def test_stored_outputs_say_what_the_code_says(path):
             called = line.value if isinstance(line, ast.Expr) else None
             if isinstance(called, ast.Call) and getattr(called.func, "id", "") in ("print", "show"):
                 for part in (p for argument in called.args for p in texts(argument)):
-                    assert part.strip() in html.unescape(stored), (cell.id, part)
+                    notebook, _, name = part.partition("/")
+                    said = output.texts().get(notebook, {}).get(name, part)  # show("03/demos")
+                    assert said.strip() in html.unescape(stored), (cell.id, part)
+
+
+def test_every_text_of_a_picture_is_used():
+    for notebook, named in output.texts().items():
+        (path,) = NOTEBOOKS.glob(f"{notebook}_*.ipynb")
+        sources = "".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code")
+        assert [n for n in named if f'show("{notebook}/{n}")' not in sources] == []
+
+
+@each
+def test_no_guess_has_its_answer_in_the_code_below(path):
+    cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    for guess, answer in itertools.pairwise(cells):
+        if guess.source.startswith("Guess("):
+            for call in ast.walk(ast.parse(answer.source)):
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "show":
+                    assert all(len(part) < 100 for part in texts(call.args[0])), answer.id
 
 
 def texts(node):

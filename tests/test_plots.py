@@ -16,16 +16,18 @@ def test_a_figure_is_shown_with_its_text_and_closed(monkeypatch):
     plt.close("all")
     style.figure()
     shown = []
-    monkeypatch.setattr(output, "display", shown.append)
+    monkeypatch.setattr(output, "display", lambda data, **_: shown.append(data))
     show('Two arcs pass the obstacle, "left" & right')
     (picture,) = shown
-    assert 'alt="Two arcs pass the obstacle, &quot;left&quot; &amp; right"' in picture.data
-    assert "data:image/png;base64," in picture.data
+    alt = 'alt="Two arcs pass the obstacle, &quot;left&quot; &amp; right"'
+    assert alt in picture["text/html"] and picture["text/plain"].startswith("Two arcs")
+    assert "data:image/png;base64," in picture["text/html"]
     assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize(
-    "alt, drawn, message", [(" ", True, "needs a text"), ("x", False, "draw one")]
+    "alt, drawn, message",
+    [(" ", True, "needs a text"), ("x", False, "draw one"), ("03/nothing", True, "texts.toml")],
 )
 def test_no_figure_without_a_text_and_no_text_without_a_figure(alt, drawn, message):
     plt.close("all")

@@ -43,7 +43,7 @@ def test_mouse_and_keys_guess():
         page.get_by_text("in the middle").click()
         assert page.evaluate("model.get('guess')") == "in the middle"
         page.keyboard.press("ArrowDown")
-        assert status.inner_text() == "Your guess: outside. The next cell has the answer."
+        assert status.inner_text() == "Your guess: outside. The answer comes below."
         page.keyboard.press("Shift+Enter")
         page.keyboard.press("Escape")  # both stay the notebook's
         assert page.evaluate("taken.filter((key) => key !== 'Shift')") == ["Shift+Enter", "Escape"]

@@ -162,14 +162,24 @@ def test_in_jupyterlab_a_policy_is_chosen_again_and_again(lab):
 
 
 @needs_chromium
-def test_in_jupyterlab_a_folded_answer_shows_no_line_of_it(lab):
-    guess = "from minipi0.widgets import Guess\nGuess('How many of them are zero?', unit='numbers')"
+def test_in_jupyterlab_an_answer_is_covered_until_there_is_a_guess(lab):
+    guess = "from minipi0.widgets import Guess\nGuess('How many are zero?', unit='numbers')"
+    other = "from minipi0.widgets import Guess\nGuess('Which?', ['left', 'right'])"
     with blank_page() as page:
-        run_all(page, lab, [guess, "print('17 of 42')"])
-        page.locator(".m0-guess").wait_for()
-        page.locator(".jp-OutputArea-output").filter(has_text="17 of 42").wait_for()
+        run_all(page, lab, [guess, "print('17 of 42')", guess, other, "print('the right one')"])
+        answer = page.locator(".jp-OutputArea-output").filter(has_text="17 of 42")
+        answer.wait_for(state="attached")
+        page.locator(".m0-guess").nth(2).wait_for()  # a guess after a guess is no answer
+        assert not answer.is_visible()
+        page.get_by_text("Show the answer without a guess").first.click()
+        answer.wait_for()
+        right = page.locator(".jp-OutputArea-output").filter(has_text="the right one")
+        assert not right.is_visible()
+        page.get_by_label("left").check()
+        right.wait_for()
+        right.click()
         page.evaluate("jupyterapp.commands.execute('notebook:hide-cell-outputs')")
-        page.wait_for_selector(".jp-OutputPlaceholder")
+        page.wait_for_selector(".jp-OutputPlaceholder")  # no line of a folded answer is shown
         style = "e => [getComputedStyle(e).fontSize, getComputedStyle(e, '::before').content]"
         size, told = page.locator(".jp-OutputPlaceholder .jp-PlaceholderText").evaluate(style)
         assert size == "0px" and "is folded: click here" in told

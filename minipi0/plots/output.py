@@ -1,11 +1,15 @@
 """How a figure reaches the page: one picture with a text for readers who do not see it."""
 
+import re
+import tomllib
 from base64 import b64encode
+from functools import cache
 from html import escape
 from io import BytesIO
+from pathlib import Path
 
 import matplotlib.pyplot as plt
-from IPython.display import HTML, display
+from IPython.display import display
 from PIL import Image
 
 from minipi0.plots import style
@@ -14,13 +18,25 @@ FEW = 8000  # colours: a photograph has more, a drawing fewer
 DPI = 144  # of the file; it is shown at the figure's own size, at most style.WIDEST
 
 
+@cache
+def texts() -> dict[str, dict[str, str]]:
+    """What the notebooks' pictures show: {"03": {"demos": one or two sentences}}."""
+    return tomllib.loads(Path(__file__).with_name("texts.toml").read_text(encoding="utf-8"))
+
+
 def show(alt: str) -> None:
     """Show the current figure and close it.
 
-    alt: one or two sentences that say what the picture shows. A screen reader reads them, and they
-        stand in the picture's place where it cannot be drawn.
-    Raises ValueError where nothing was drawn, and where the text is empty.
+    alt: one or two sentences that say what the picture shows, or their name in texts.toml, such as
+        "03/demos". A screen reader reads them, and they take the picture's place where it cannot
+        be drawn.
+    Raises ValueError where nothing was drawn, and where the text is empty or its name unknown.
     """
+    if re.fullmatch(r"\d\d/[\w-]+", alt):
+        notebook, name = alt.split("/")
+        if name not in texts().get(notebook, {}):
+            raise ValueError(f"{alt} is in no line of plots/texts.toml: write the text there")
+        alt = texts()[notebook][name]
     if not alt.strip():
         raise ValueError("a figure needs a text that says what it shows")
     if not plt.get_fignums():
@@ -31,7 +47,8 @@ def show(alt: str) -> None:
     width = min(round(figure.get_figwidth() * figure.dpi), style.WIDEST)
     source = f"data:image/{kind};base64,{b64encode(file).decode()}"
     picture = f'<img src="{source}" alt="{escape(alt)}" width="{width}" style="max-width: 100%">'
-    display(HTML(picture, metadata={"alt": alt}))
+    data = {"text/html": picture, "text/plain": alt}
+    display(data, raw=True, metadata={"text/html": {"alt": alt}})
 
 
 def drawn(figure) -> Image.Image:

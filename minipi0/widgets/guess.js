@@ -8,6 +8,10 @@ export default {
     element(box, "p", { class: "m0-note" }, question);
     const answers = element(box, "div", { class: "m0-answers" });
     const said = element(box, "p", { class: "m0-note", role: "status" });
+    // In JupyterLab the answer below stays covered until there is a guess (widgets.css), or until the reader asks for it.
+    const skip = addButton(box, () => { skipped = true; place(); }, "Show the answer without a guess");
+    skip.className = "m0-skip";
+    let skipped = false;
     const group = `m0-${Math.random()}`; // native radio buttons of one name: arrow keys move between them
     const inputs = choices.map((choice) => {
       const label = element(answers, "label");
@@ -31,7 +35,9 @@ export default {
         if (choices.length) input.checked = input.value === guess;
         else if (input.value !== guess) input.value = guess;
       }
-      write(said, guess === "" ? "Choose before you go on." : `Your guess: ${guess}${choices.length ? "" : ` ${unit}`}. The next cell has the answer.`);
+      write(said, guess === "" ? "Choose before you go on." : `Your guess: ${guess}${choices.length ? "" : ` ${unit}`}. The answer comes below.`);
+      root.classList.toggle("m0-waiting", guess === "" && !skipped);
+      skip.hidden = guess !== "" || skipped;
     }
     model.on("change:guess", place);
     const kept = keptFor(question);

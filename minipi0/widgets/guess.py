@@ -8,6 +8,8 @@ from minipi0.widgets.base import Canvas, browser_code
 class Guess(Canvas):
     """Ask the reader for a guess before the answer is shown; the next cell has the answer.
 
+    JupyterLab covers that answer until there is a guess, or until the reader asks for it.
+
     `Guess("Where does one Euler step end?", ["on the ring", "in the middle"])`, or, for a number,
     `Guess("How far from its end?", unit="cm")`.
 
