@@ -61,7 +61,7 @@ def flow_field(
     noise = torch.randn(n_particles, 2, generator=torch.Generator().manual_seed(0))
     line = torch.linspace(-3.2, 3.2, 17)
     grid = torch.cartesian_prod(line, line)
-    arrows = dict(color=style.FLOW, alpha=0.75, width=0.005, headwidth=4, **style.IN_PLANE)
+    arrows = dict(color=style.FLOW, width=0.005, headwidth=4, **style.IN_PLANE)
     fig, axes = _panels(len(taus))
     with torch.no_grad():
         paths = flow.euler(velocity, noise, euler_steps, path=True)

@@ -25,16 +25,9 @@ def interval_by_count(n: int, methods: dict):
     for shift, (name, interval) in zip((-0.2, 0, 0.2), methods.items(), strict=False):
         low, high = np.array([interval(k, n) for k in range(n + 1)]).T
         colour = METHODS[name][0]
-        ax.vlines(np.arange(n + 1) + shift, low, high, color=colour, lw=4, alpha=0.8, label=name)
-    ax.plot(
-        range(n + 1),
-        np.arange(n + 1) / n,
-        ".",
-        color=style.INK,
-        ms=7,
-        label="observed rate",
-        zorder=3,
-    )
+        ax.vlines(np.arange(n + 1) + shift, low, high, color=colour, lw=4, label=name)
+    look = dict(color=style.INK, mec="white", ms=5.5, mew=0.8, zorder=3)
+    ax.plot(range(n + 1), np.arange(n + 1) / n, "o", label="observed rate", **look)
     ax.axhspan(1, 1.12, color=style.FAINT, zorder=0)
     ax.axhspan(-0.12, 0, color=style.FAINT, zorder=0)
     ax.set(xlabel=f"successes in {n} trials", ylabel="success rate", xticks=range(n + 1))
@@ -133,9 +126,7 @@ def plan(p1: float, p2: float, n: int, correlation: float = 0.0):
         width = 0.44 / n
         shift = (i - 0.5) * width
         chance = stats.binom.pmf(k, n, p)
-        left.bar(
-            k / n + shift, chance, width, color=colour, alpha=0.8, label=f"policy {i + 1}: {p:.0%}"
-        )
+        left.bar(k / n + shift, chance, width, color=colour, label=f"policy {i + 1}: {p:.0%}")
     left.set(xlabel=f"share of {n} trials that succeed", ylabel="probability", xlim=(-0.02, 1.05))
     left.set_title(f"1 ahead {ahead:.0%}, level {level:.0%}, 2 ahead {behind:.0%}", fontsize=10)
     left.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -54,7 +54,7 @@ def bent_where(panels: dict, target):
     look = dict(gridsize=36, extent=(-style.CLOSE, style.CLOSE) * 2, mincnt=5, linewidths=0.1)
     for ax, (title, (points, strength)) in zip(axes[0], panels.items(), strict=True):
         cells = ax.hexbin(*points.T, C=strength, vmin=0, vmax=12, **look)
-        style.discs(ax, target, facecolor="none", alpha=1, edgecolor="white", lw=1.2)
+        style.discs(ax, target, "white", fill=0)
         style.square(ax, style.CLOSE, title=title)
     fig.colorbar(cells, ax=axes[0, -1], shrink=0.85, extend="max", label=r"$|d^2x/d\tau^2|$")
     return fig
@@ -76,7 +76,7 @@ def tangents(mixture, start, steps, window):
     for ax, n in zip(axes[0], steps, strict=True):
         path = flow.euler(mixture.velocity, noise, n, path=True)[:, 0]
         style.discs(ax, mixture)
-        ax.plot(*true.T, color=style.FLOW, lw=3, alpha=0.8, label="true curve")
+        ax.plot(*true.T, color=style.FLOW, lw=3, label="true curve")
         for i, here in enumerate(path[:-1]):
             aim = here + (n - i) * (path[i + 1] - here)
             ax.plot(*torch.stack([here, aim]).T, ":", color=style.REGRESSION, lw=0.9)

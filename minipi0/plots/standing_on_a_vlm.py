@@ -46,7 +46,7 @@ def paths(manners: dict[str, list], things: list):
     fig, axes = style.figure(len(manners), len(things), size=(2.6, 2.4), squeeze=False)
     for row, (name, hands) in zip(axes, manners.items(), strict=True):
         for ax, hand, places in zip(row, hands, things, strict=True):
-            ax.plot(*places[1:].T, "o", color=style.NOISE, ms=13, alpha=0.5)
+            ax.plot(*places[1:].T, "o", color=style.FAINT, mec=style.INK, ms=13)
             ax.plot(*places[0], "o", color=style.ONE_STEP, ms=13)
             ax.plot(*hand.T, ".-", color=style.DATA, lw=1.2, ms=4)
             ax.plot(*hand[0], "s", color=style.DATA, ms=6)

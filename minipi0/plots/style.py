@@ -1,7 +1,9 @@
 """One look for every picture and widget: colours, the window, how a figure is opened."""
 
 import matplotlib.pyplot as plt
-from matplotlib.patches import Circle
+import numpy as np
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 # What a colour means, in every figure and widget: the browser gets all of these.
 # Each has a contrast of 3 to white and to JupyterLab's dark page (#111), and differs from every
@@ -58,8 +60,20 @@ def square(ax, limit: float, **kwargs) -> None:
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", **kwargs)
 
 
-def discs(ax, mixture, **kwargs) -> None:
-    """A toys.GaussianMixture as a disc of two standard deviations per component."""
-    look = {"facecolor": DATA, "alpha": 0.3, "lw": 0} | kwargs
-    for mean in mixture.means:
-        ax.add_patch(Circle(mean.tolist(), 2 * mixture.std, **look))
+def discs(ax, mixture, colour=DATA, fill: float = 0.3) -> None:
+    """A toys.GaussianMixture as a disc of two standard deviations per component.
+
+    Discs that touch have one rim around them, as in the widgets.
+
+    fill: opacity of the discs' inside
+    """
+    means, radius = np.asarray(mixture.means), 2 * mixture.std
+    whole = Path.make_compound_path(*(Path.circle(mean, radius) for mean in means))
+    ax.add_patch(PathPatch(whole, facecolor=colour, alpha=fill, lw=0))
+    angles = np.linspace(0, 2 * np.pi, 181)
+    circle = radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+    for i, mean in enumerate(means):
+        rim = mean + circle
+        to_others = np.linalg.norm(rim[:, None] - np.delete(means, i, 0), axis=2)  # (181, others)
+        rim[(to_others < radius).any(1)] = np.nan
+        ax.plot(*rim.T, color=colour, lw=1.2, zorder=1)
