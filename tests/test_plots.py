@@ -2,6 +2,8 @@
 
 import io
 import itertools
+import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -84,6 +86,15 @@ def test_colours_are_told_apart_by_every_eye(eye):
         pair: np.linalg.norm(at[pair[0]] - at[pair[1]]) for pair in itertools.combinations(at, 2)
     }
     assert min(apart.values()) > 20, min(apart, key=apart.get)  # 2.3 is just noticeable
+
+
+def test_every_colour_is_one_of_the_style():
+    known = {colour.lower() for colour in vars(style).values() if isinstance(colour, str)}
+    for file in Path(style.__file__).parent.glob("*.py"):
+        own = set(re.findall(r"#[0-9a-f]{6}\b", file.read_text("utf-8").lower())) - known
+        assert file.name == "style.py" or not own, f"{file.name}: {own}"
+    drawn = {colour for colour in known if re.fullmatch("#[0-9a-f]{6}", colour)}
+    assert drawn == {getattr(style, name) for name in CURVES} | {style.INK}
 
 
 def test_texts_made_later_have_the_style_and_wide_figures_fit_the_page():

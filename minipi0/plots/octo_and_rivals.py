@@ -8,16 +8,17 @@ from minipi0.intervals import success_interval
 from minipi0.plots import style
 from minipi0.plots.shared import pooled
 
-COLOURS = {
-    "pi0's expert": style.FLOW,
-    "Octo's diffusion head": style.DATA,
-    "Octo's head, estimate cut": "#8a74d6",
-    "flow head on the readout": style.PATH,
-    "two-step policy": style.ONE_STEP,
-    "L2 regression": style.REGRESSION,
-    "L1 regression": "#8c6d00",
-    "L2 regression + noise": style.GAUSSIAN,
+LOOKS = {  # a colour is a family, a marker one method of it
+    "pi0's expert": (style.FLOW, "o"),
+    "Octo's diffusion head": (style.DATA, "s"),
+    "Octo's head, estimate cut": (style.DATA, "P"),
+    "flow head on the readout": (style.PATH, "^"),
+    "two-step policy": (style.ONE_STEP, "v"),
+    "L2 regression": (style.REGRESSION, "X"),
+    "L1 regression": (style.REGRESSION, "D"),
+    "L2 regression + noise": (style.GAUSSIAN, "*"),
 }
+RIM = dict(mec="white", mew=0.7)  # parts markers that overlap
 
 
 def two_designs(octo: dict, pi0: dict):
@@ -117,10 +118,10 @@ def success(panels: dict):
     )
     for ax, (title, rows) in zip(axes[0], panels.items(), strict=True):
         for name, counts in rows.items():
-            y, colour = names.index(name), COLOURS.get(name, style.DATA)
+            y, (colour, marker) = names.index(name), LOOKS[name]
             rate, low, high = pooled(counts)
-            ax.hlines(y, low, high, color=colour, lw=4, alpha=0.5)
-            ax.plot(rate, y, "o", color=colour, ms=8)
+            ax.hlines(y, low, high, color=colour, lw=2.5)
+            ax.plot(rate, y, marker, color=colour, ms=_size(marker), **RIM)
             if len(counts) > 1:
                 ax.plot([k / n for k, n in counts], [y + 0.28] * len(counts), ".", color=colour)
         ax.set(title=title, xlim=(-0.03, 1.03), xlabel="success")
@@ -136,10 +137,12 @@ def against_cost(points: dict):
     """
     fig, (left, right) = style.figure(1, 2, size=(4.9, 3.4))
     for name, (cost, counts, score) in points.items():
-        colour = COLOURS.get(name, style.DATA)
+        colour, marker = LOOKS[name]
         rate, low, high = success_interval(*counts)
-        left.errorbar(cost, rate, [[rate - low], [high - rate]], fmt="o", color=colour, ms=8)
-        right.plot(cost, score, "o", color=colour, ms=8, label=name)
+        look = dict(color=colour, ms=_size(marker), **RIM)
+        left.vlines(cost, low, high, color=colour, lw=1.5)
+        left.plot(cost, rate, marker, **look)
+        right.plot(cost, score, marker, label=name, **look)
     for ax in (left, right):
         ax.set(xscale="log", xlabel="ms of CPU for one chunk")
         ticks = [t for t in (1, 2, 3, 5, 7, 10, 15, 20, 30) if ax.get_xlim()[0] < t]
@@ -196,6 +199,10 @@ def who_passes_where(untold: dict[str, list], nearest: float):
     ax.set(ylim=(len(untold) - 0.5, -0.5), xlim=(9.5, 30.5), xlabel="runway, cm")
     fig.legend(loc="outside upper center", ncols=2)
     return fig
+
+
+def _size(marker: str) -> int:
+    return {"*": 14, "X": 10, "P": 10}.get(marker, 8)
 
 
 def _arrow(ax, start, end, curve: float = 0.0) -> None:

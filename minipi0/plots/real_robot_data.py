@@ -5,16 +5,8 @@ import numpy as np
 from minipi0.plots import style
 
 MODES = {"z-score": style.DATA, "quantile": style.FLOW, "min-max": style.ONE_STEP}
-COLOURS = [
-    style.DATA,
-    style.REGRESSION,
-    style.FLOW,
-    style.GAUSSIAN,
-    style.ONE_STEP,
-    style.PATH,
-    "#cf73ad",
-    "#8C6D00",
-]
+COLOURS = [style.DATA, style.REGRESSION, style.FLOW, style.GAUSSIAN, style.ONE_STEP, style.PATH]
+LINES = [dict(color=colour, ls=line) for line in ("-", "--") for colour in COLOURS]
 
 
 def episode(curves: dict, fps: float, frame: int, horizon: int):
@@ -26,10 +18,10 @@ def episode(curves: dict, fps: float, frame: int, horizon: int):
     """
     fig, axes = style.figure(len(curves), 1, size=(9, 2.1), sharex=True, squeeze=False)
     for ax, (title, (values, names)) in zip(axes[:, 0], curves.items(), strict=True):
-        few = len(names) <= len(COLOURS)
+        few = len(names) <= len(LINES)
         for d, name in enumerate(names):
-            colour = COLOURS[d % len(COLOURS)]
-            ax.plot(np.arange(len(values)) / fps, values[:, d], lw=1.1, color=colour, label=name)
+            look = LINES[d % len(LINES)]
+            ax.plot(np.arange(len(values)) / fps, values[:, d], lw=1.1, label=name, **look)
         if few:
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
         ax.axvline(frame / fps, color=style.INK, lw=1)
