@@ -15,12 +15,14 @@ class Question:
     asked: the question. notebook: its file's stem begins with this.
     pattern: a regular expression; the first cell in whose text it matches has the answer.
     answer: one sentence, with {0}, {1}, … for the pattern's groups.
+    plain: the sentence for numbers that are all 0, or all the same.
     """
 
     asked: str
     notebook: str
     pattern: str
     answer: str
+    plain: str = ""
 
     def found(self, cells: dict[str, str]) -> tuple[str, str] | None:
         """The cell's id and the answer, or None where no cell matches.
@@ -29,8 +31,31 @@ class Question:
         """
         for name, text in cells.items():
             if match := re.search(self.pattern, text):
-                return name, self.answer.format(*match.groups())
+                numbers = [spoken(number) for number in match.groups()]
+                return name, self.sentence(numbers).format(*numbers)
         return None
+
+    def sentence(self, numbers: list[str]) -> str:
+        """The answer, or the plain one where the numbers say nothing more."""
+        nothing = all(re.fullmatch(r"0(\.0*)?", number) for number in numbers)
+        alike = len(numbers) > 1 and len(set(numbers)) == 1
+        return self.plain if self.plain and (nothing or alike) else self.answer
+
+
+def spoken(number: str) -> str:
+    """A printed number as a text has it: 52 % for 52%, 10⁻⁶ for 1e-06, − for a minus sign."""
+    number = re.sub(r"(?<=\d)%", " %", number)
+    number = re.sub(r"\b0(\.0*)?e[-+]\d+", "0", number)
+    number = re.sub(r"\b1(\.0*)?e([-+]\d+)", lambda e: "10" + raised(int(e[2])), number)
+    number = re.sub(
+        r"(?<=\d)e([-+]\d+)", lambda e: " · 10" + raised(int(e[1])) if int(e[1]) else "", number
+    )
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", number)
+
+
+def raised(power: int) -> str:
+    """A power of ten as a superscript: ⁻⁶ for -6."""
+    return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 NUMBER = r"([-+\d.,e]*\d)"
@@ -40,13 +65,17 @@ QUESTIONS = [
         "Why is t = 1 noise in the code, when the paper says τ = 0 is?",
         "12",
         rf"float64:\s+largest \|v \+ u\| {NUMBER}",
-        "It is a convention, t = 1 − τ with the opposite sign: the two velocities cancel to {0}.",
+        "It is a convention, t = 1 − τ with the opposite sign: the sum of the two velocities is at "
+        "most {0}, which is rounding.",
+        plain="It is a convention, t = 1 − τ with the opposite sign: the two velocities cancel "
+        "exactly.",
     ),
     Question(
         "Is the sign of the target right: A − ε, or ε − A?",
         "01",
         rf"largest \|d A\^tau / d tau - \(A - eps\)\|.*: {NUMBER}",
         "A − ε, with the paper's path: it is the path's own derivative, to within {0}.",
+        plain="A − ε, with the paper's path: it is exactly the path's own derivative.",
     ),
     Question(
         "Is the path really just a straight line?",
@@ -186,7 +215,9 @@ QUESTIONS = [
         "11",
         r"\n\s+4\s+4\s+(\d+%)[\s\S]*?\n\s+16\s+4\s+(\d+%)[\s\S]*?\n\s+32\s+4\s+(\d+%)",
         "At the wall it made no difference: policies that predict 4, 16 or 32 actions, and execute "
-        "4 of them, succeed in {0}, {1} and {2}.",
+        "4 of them, succeed in {0}, {1} and {2} of the trials.",
+        plain="At the wall it made no difference: policies that predict 4, 16 or 32 actions, and "
+        "execute 4 of them, succeed in {0} of the trials, all three.",
     ),
     Question(
         "What did π0 change against Octo?",

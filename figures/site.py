@@ -85,7 +85,8 @@ class Site:
             first = next(iter(texts[entry["name"].removesuffix(".html")].values()))
             asked = re.search(r"\*\*The question:\*\* (.+)", first)
             said = re.sub(r"[*`]", "", asked[1]) if asked else ""
-            said = f" <span class='note'>{escape(said[:1].upper() + said[1:])}</span>"
+            said = said if said.startswith("π") else said[:1].upper() + said[1:]
+            said = f" <span class='note'>{escape(said)}</span>"
             parts.append(f'<li><a href="{entry["name"]}">{escape(entry["title"])}</a>{said}</li>')
         parts.append('</ul><h2 id="questions">What readers ask, and where it is measured</h2><ol>')
         for question in QUESTIONS:

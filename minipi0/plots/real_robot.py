@@ -182,12 +182,11 @@ def patch_maps(maps: dict):
     fig, axes = style.figure(1, len(maps), size=(1.9, 1.9), squeeze=False)
     arrays = {title: np.asarray(attention) for title, attention in maps.items()}
     most = max(1.5, *(array.max() for array in arrays.values()))
-    look = dict(cmap="PuOr_r", norm=TwoSlopeNorm(1, 0, most))
+    look = dict(cmap=style.DIVERGING_GREY, norm=TwoSlopeNorm(1, 0, most))
     for ax, (title, array) in zip(axes[0], arrays.items(), strict=True):
         shown = ax.imshow(array, **look)
         for (y, x), value in np.ndenumerate(array):
-            dark = "black" if 0.4 < value < 1 + 0.6 * (most - 1) else "white"
-            ax.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=8, color=dark)
+            ax.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=8, color="black")
         ax.set_title(title, fontsize=9)
         ax.axis("off")
     fig.colorbar(shown, ax=axes[0].tolist(), label="times an even spread", shrink=0.8)

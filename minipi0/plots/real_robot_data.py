@@ -1,6 +1,8 @@
 """Notebook 09's pictures: an episode, its chunks, what actions mean, clocks, scales, futures."""
 
 import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 
 from minipi0.plots import style
 
@@ -42,12 +44,12 @@ def chunks(pictures: dict, names):
     size = (4.6, min(0.26 * len(names) + 1.1, 6))
     fig, axes = style.figure(1, len(pictures), size=size, sharey=True, squeeze=False)
     for ax, (title, (actions, mask)) in zip(axes[0], pictures.items(), strict=True):
-        shown = ax.imshow(np.asarray(actions).T, aspect="auto", cmap="RdBu_r", vmin=-2.5, vmax=2.5)
+        look = dict(cmap=style.DIVERGING, vmin=-2.5, vmax=2.5, interpolation="nearest")
+        shown = ax.imshow(np.asarray(actions).T, aspect="auto", **look)
         real = int(np.sum(np.asarray(mask)))
         if real < len(mask):
-            ax.axvspan(
-                real - 0.5, len(mask) - 0.5, facecolor="w", alpha=0.6, hatch="///", edgecolor="0.4"
-            )
+            look = dict(facecolor="none", hatch="///", edgecolor=style.INK)
+            ax.axvspan(real - 0.5, len(mask) - 0.5, **look)
         ax.set(title=title, xlabel="step of the chunk")
     axes[0, 0].set_yticks(range(len(names)), names, fontsize=9 if len(names) < 12 else 6)
     fig.colorbar(shown, ax=axes[0].tolist(), label="normalised", shrink=0.9)
@@ -141,9 +143,10 @@ def bars(values: dict, xlabel: str):
 
 
 def timelines(rows: list, fps: float, labels=("open", "closed")):
-    """A line of colour per episode, shortest first: dark where the gripper is closed.
+    """A line of colour per episode, shortest first: blue where the gripper is closed.
 
-    rows: list of bool[T], or of float[T] in [0, 1].
+    rows: list of bool[T], or of float[T] that are 0 or 1.
+    labels: what 0 and 1 mean
 
     Returns the figure.
     """
@@ -153,18 +156,14 @@ def timelines(rows: list, fps: float, labels=("open", "closed")):
         line[: len(values)] = values
     fig, ax = style.figure(size=(8.5, min(0.6 + 0.035 * len(rows) + 0.8, 4)))
     extent = (0, picture.shape[1] / fps, len(rows), 0)
-    shown = ax.imshow(
-        picture,
-        aspect="auto",
-        cmap="Blues",
-        vmin=-0.25,
-        vmax=1.1,
-        extent=extent,
-        interpolation="nearest",
-    )
+    look = dict(cmap=ListedColormap([style.FAINT, style.DATA]), vmin=0, vmax=1)
+    ax.imshow(picture, aspect="auto", extent=extent, interpolation="nearest", **look)
+    ends = [len(row) / fps for row in rows]
+    ax.stairs(ends, range(len(rows) + 1), orientation="horizontal", color=style.INK, lw=0.8)
     ax.set(xlabel="seconds", ylabel="episode, shortest first")
-    bar = fig.colorbar(shown, ax=ax, ticks=[0, 1], boundaries=np.linspace(-0.05, 1.05, 50))
-    bar.set_ticklabels(list(labels))
+    looks = [dict(fc=colour, ec=style.INK) for colour in (style.FAINT, style.DATA)]
+    handles = [Patch(label=label, **look) for label, look in zip(labels, looks, strict=True)]
+    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5))
     return fig
 
 

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
@@ -19,6 +20,14 @@ INK = "#797979"  # of texts, axes and reference lines: contrast 4.3 to both page
 FAINT = (0.47, 0.47, 0.47, 0.2)  # of areas behind the curves
 OBSTACLE = dict(facecolor=FAINT, edgecolor=INK, zorder=0)
 IMAGE, TEXT, STATE, ACTION, PADDING = DATA, PATH, ONE_STEP, FLOW, NOISE  # the model's tokens
+
+# From below to above a middle: without a colour, so that it is the page's; and in mid grey, with a
+# contrast of 3 to both pages and of 4 to black everywhere
+DIVERGING = LinearSegmentedColormap.from_list(
+    "clear in the middle",
+    [(0, DATA), (0.5, to_rgba(DATA, 0)), (0.5, to_rgba(ONE_STEP, 0)), (1, ONE_STEP)],
+)
+DIVERGING_GREY = LinearSegmentedColormap.from_list("grey in the middle", [PATH, INK, ONE_STEP])
 
 EXTENT = 3.4  # widgets and their static twins show the plane from -EXTENT to EXTENT
 CLOSE = 3.0  # clouds and maps show it from -CLOSE to CLOSE
