@@ -279,12 +279,13 @@ def against_success(panels: dict, rates, intervals, steps):
     error = [np.subtract(rates, intervals[0]), np.subtract(intervals[1], rates)]
     for ax, (xlabel, values) in zip(axes[0], panels.items(), strict=True):
         ax.errorbar(values, rates, error, fmt="o", color=style.FLOW, ecolor=style.NOISE, capsize=2)
-        ax.plot(values, rates, color=style.FLOW, lw=1, alpha=0.4)
+        ax.plot(values, rates, color=style.FLOW, lw=1)
         for i in (0, int(np.argmin(values)), len(steps) - 1):
             text = f"{steps[i]:,} steps"
             place = dict(textcoords="offset points", ha="center", fontsize=8.5)
             ax.annotate(text, (values[i], rates[i]), (0, 26) if i else (36, -4), **place)
         ax.set(xlabel=xlabel)
+        ax.margins(x=0.18)  # room for the labels of the outermost points
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0, 0].set(ylabel="success rate", ylim=(0.5, 1.02))
     return fig

@@ -70,10 +70,10 @@ def clouds(panels: dict, target, colours=None):
     for ax, (title, points), colour in zip(axes[0], panels.items(), colours, strict=True):
         style.discs(ax, target)
         ax.plot(*points.T, ".", color=colour, ms=2, alpha=0.5)
-        if points.std(0).max() < target.std:  # all on one spot, easily overlooked
+        if points.std(0).max() < target.std / 2:  # all on one spot, easily overlooked
             text = f"all {len(points):,}\nare here"
             arrow = {"arrowstyle": "->", "color": style.INK}
-            offset = dict(xytext=(0, 22), textcoords="offset points", ha="center")
+            offset = dict(xytext=(0, 17), textcoords="offset points", ha="center", fontsize=9)
             ax.annotate(text, points.mean(0).tolist(), arrowprops=arrow, **offset)
         style.square(ax, style.CLOSE, title=title)
     return fig
