@@ -11,6 +11,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from minipi0 import toys
 from minipi0.plots import output, show, style
 
 
@@ -95,6 +96,16 @@ def test_every_colour_is_one_of_the_style():
         assert file.name == "style.py" or not own, f"{file.name}: {own}"
     drawn = {colour for colour in known if re.fullmatch("#[0-9a-f]{6}", colour)}
     assert drawn == {getattr(style, name) for name in CURVES} | {style.INK}
+
+
+def test_discs_that_touch_have_one_rim():
+    _, ax = style.figure()
+    style.discs(ax, toys.GaussianMixture([[0, 0], [0.3, 0], [2, 0]], 0.1))
+    left, right, alone = (line.get_xydata() for line in ax.lines)
+    assert np.isnan(left).any() and not np.isnan(alone).any()
+    assert np.nanmin(np.linalg.norm(left - [0.3, 0], axis=1)) >= 0.2
+    assert np.nanmin(np.linalg.norm(right, axis=1)) >= 0.2
+    plt.close("all")
 
 
 def test_texts_made_later_have_the_style_and_wide_figures_fit_the_page():

@@ -139,7 +139,7 @@ def test_static_twins():
     noise = torch.tensor([[0.5, 1.0]], dtype=torch.float64)
     error = (flow.euler(ring.velocity, noise, 8) - flow.euler(ring.velocity, noise, 2000)).norm()
     assert fig.axes[1].get_title() == f"n = 8: error {error:.3f}"
-    assert len(twins.noise_to_action(ring).axes) == 5
+    assert len(twins.noise_to_action(ring).axes) == 4
     for fig in (
         twins.euler_steps(ring, steps=[4]),
         twins.flow_field(ring, taus=[0.5], n_particles=20),
@@ -164,9 +164,9 @@ def test_a_target_added_to_the_table_is_known_everywhere(monkeypatch):
         menu = make().widget.children[0]
         assert ("a cross", "cross") in menu.options
         menu.value = "cross"  # draws the static twin
-    field, steps = drawn[1].axes[0].patches, drawn[-1].axes[0].patches
-    assert [patch.get_radius() for patch in field] == [0.2] * 4
-    assert [patch.get_radius() for patch in steps] == [0.2] * 4
+    for fig in (drawn[1], drawn[-1]):
+        for rim, mean in zip(fig.axes[0].lines, cross.means, strict=False):
+            assert np.allclose(np.linalg.norm(rim.get_xydata() - mean.numpy(), axis=1), 0.2)
     plt.close("all")
 
 
