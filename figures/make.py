@@ -17,7 +17,6 @@ from minipi0.plots.output import drawn, packed
 
 PICTURES = {
     "straight_line": lambda: flow_field.straight_line((-2.0, -1.0), (1.5, 2.0), tau=0.4),
-    "flow_field": lambda: flow_field.flow_field(toys.ring()),
     "euler_steps": lambda: flow_field.euler_steps(toys.two_moons()),
     "noise_to_action": lambda: flow_field.noise_to_action(toys.ring()),
     "who_sees_whom": lambda: who_sees_whom(),

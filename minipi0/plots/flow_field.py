@@ -8,6 +8,7 @@ from minipi0 import flow, toys
 from minipi0.plots import style
 
 TAUS = (0, 0.25, 0.5, 0.75, 1)
+NARROW = (2.3, 2.4)  # of one panel of two in a column of the README's table, in inches
 
 
 def straight_line(noise, action, tau: float):
@@ -86,6 +87,8 @@ def flow_field(
 def euler_steps(mixture, start=(1.6, 2.4), steps=(1, 2, 4, 10)):
     """A panel per number of Euler steps: one particle's steps, its true curve, and the tangents.
 
+    Several panels stand two in a row, in the width of the README's table.
+
     mixture: a toys.GaussianMixture
     start: two numbers, the noise
 
@@ -93,8 +96,13 @@ def euler_steps(mixture, start=(1.6, 2.4), steps=(1, 2, 4, 10)):
     """
     noise = torch.as_tensor(start, dtype=torch.float64).reshape(1, 2)
     exact = flow.euler(mixture.velocity, noise, 2000, path=True)[:, 0]
-    fig, axes = _panels(len(steps))
-    for ax, n in zip(axes[0], steps, strict=True):
+    if len(steps) == 1:
+        fig, axes = _panels(1)
+    else:
+        fig, axes = style.figure(-(-len(steps) // 2), 2, size=NARROW, sharex=True, sharey=True)
+    for ax in axes.flat[len(steps) :]:
+        ax.axis("off")
+    for ax, n in zip(axes.flat, steps, strict=False):
         path = flow.euler(mixture.velocity, noise, n, path=True)[:, 0]
         style.discs(ax, mixture)
         for i, point in enumerate(path[:-1]):
@@ -108,11 +116,11 @@ def euler_steps(mixture, start=(1.6, 2.4), steps=(1, 2, 4, 10)):
     entries = {"target (2 std)": style.DATA, "true curve": style.FLOW}
     entries |= {"Euler steps; dashed: tangents": style.ONE_STEP, r"noise $\epsilon$": style.NOISE}
     _legend(fig, entries)
-    return _window(fig, axes[0])
+    return _window(fig, axes.flat)
 
 
 def noise_to_action(mixture):
-    """A wide picture: particles at several tau, on the exact field's paths to the mixture.
+    """Particles at four tau, on the exact field's paths to the mixture.
 
     mixture: a toys.GaussianMixture
 
@@ -121,8 +129,8 @@ def noise_to_action(mixture):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(500, 2, generator=generator, dtype=torch.float64)
     paths = flow.euler(mixture.velocity, noise, 100, path=True)
-    fig, axes = style.figure(1, len(TAUS), size=(2.6, 2.8))
-    for ax, tau in zip(axes, TAUS, strict=True):
+    fig, axes = style.figure(2, 2, size=NARROW)
+    for ax, tau in zip(axes.flat, (0, 0.5, 0.75, 1), strict=True):
         done = paths[: round(tau * 100) + 1]
         ax.plot(*done.permute(2, 0, 1), color=style.PATH, lw=0.4, alpha=0.35)
         ax.scatter(*_at(paths, tau).T, s=4, color=_blend(style.NOISE, style.DATA, tau), zorder=3)
@@ -154,7 +162,7 @@ def _legend(fig, entries: dict):
     """entries: {text: colour}."""
     ax = fig.axes[0]
     handles = [ax.plot([], [], "o", color=c, label=text)[0] for text, c in entries.items()]
-    columns = len(entries) if len(fig.axes) > 1 else 2  # below a single panel there is room for two
+    columns = len(entries) if fig.get_figwidth() > 5 else 2
     fig.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
