@@ -89,7 +89,7 @@ def mask(allowed, positions, groups):
     turned = dict(rotation=40, ha="right", rotation_mode="anchor")
     middle.set_xticks(range(len(groups)), names, **turned)
     middle.set_yticks(range(len(groups)), [f"{name}, {count}" for name, count, *_ in groups])
-    middle.set(title="the same, a cell per group")
+    middle.set(title="the same, a cell per group", xlabel="key (a cell has its colour)")
     _positions(right, positions, edges, groups)
     return fig
 

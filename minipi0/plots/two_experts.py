@@ -54,7 +54,7 @@ def masks(panels: dict, groups):
         ax.set_xticks(middles, names, rotation=90)
         ax.set_yticks(middles, names)
         ax.tick_params(length=0)
-        ax.set(title=title, xlabel="key")
+        ax.set(title=title, xlabel="key (a cell has its colour)")
         ax.spines[:].set_visible(False)
     axes[0, 0].set_ylabel("query")
     return fig

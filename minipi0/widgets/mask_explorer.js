@@ -2,6 +2,7 @@
 const COLOURS = { "camera 1": COLOUR.image, "camera 2": COLOUR.image, text: COLOUR.text, padding: COLOUR.padding, state: COLOUR.state, action: COLOUR.action };
 const SWITCHES = { camera: "camera 2 is there", padding: "the text has padding", causal: "causal actions (not π0)", cache: "keep the prefix (KV cache)" };
 const PASSES = 10;
+const LEGEND = "A cell has the colour of its key. It is grey where its row is kept from pass 1.";
 const COUNTED = "Counted are the multiplications and additions of all matrix products of the full π0 (3 cameras, 48 text tokens, 50 actions): "
   + "images, projections, MLPs, and attention's QKᵀ and AV. In each pass the 51 queries of the suffix meet the keys of prefix and suffix, 816 + 51. "
   + "What the mask forbids is computed too, and then left out: a missing camera saves nothing.";
@@ -21,6 +22,7 @@ export default {
     const fill = addTable(view, ["token", "attends to", "attended to by", "computed, with cache", "of it QKᵀ and AV", "computed, without",
       "of it QKᵀ and AV"].map((text) => [text, ""]));
     const note = element(view.side, "p", { class: "m0-note", role: "status" });
+    element(view.side, "p", { class: "m0-note" }, LEGEND);
     element(view.side, "p", { class: "m0-note" }, COUNTED);
     view.canvas.tabIndex = 0;
 
@@ -49,10 +51,11 @@ export default {
       const row = tokenRow(chosen), mask = blockMask(row), passes = model.get("passes"), token = mouse >= 0 ? mouse : model.get("token");
       const { ctx, size, ink } = view, left = edge * size, cell = (size - left) / row.length;
       const cached = (i) => row[i].prefix && chosen.cache && passes > 1; // computed in the first pass, kept since
+      const colourOf = ({ group }) => COLOURS[group === "padding" && !chosen.padding ? "text" : group];
       // ---- the table
       row.forEach((q, i) => row.forEach((k, j) => {
         const x = left + j * cell, y = left + i * cell, lit = token < 0 || i === token || j === token;
-        ctx.fillStyle = mask[i][j] ? (cached(i) ? COLOUR.noise : COLOURS[q.group]) : ink;
+        ctx.fillStyle = mask[i][j] ? (cached(i) ? COLOUR.noise : colourOf(k)) : ink;
         ctx.globalAlpha = mask[i][j] ? (lit ? 1 : 0.25) : 0.06;
         ctx.fillRect(x + 0.5, y + 0.5, cell - 1, cell - 1);
       }));
@@ -63,7 +66,7 @@ export default {
         const at = left + first * cell, middle = at + count * cell / 2, off = !row[first].valid;
         ctx.globalAlpha = off ? 0.3 : 1;
         for (let i = 0; i < count; i++) {
-          ctx.fillStyle = cached(first + i) ? COLOUR.noise : COLOURS[group === "padding" && !chosen.padding ? "text" : group];
+          ctx.fillStyle = cached(first + i) ? COLOUR.noise : colourOf(row[first + i]);
           ctx.fillRect(left - 6, at + i * cell + 0.5, 4, cell - 1);
           ctx.fillRect(at + i * cell + 0.5, left - 6, cell - 1, 4);
         }
