@@ -17,7 +17,8 @@ export default {
     for (const { title, names } of model.get("curves")) {
       names.forEach((name, d) => {
         const line = element(table, "span", { class: "m0-value" });
-        element(line, "span", { class: "m0-key" }).style.background = hue(d, names.length);
+        const key = element(line, "span", { class: "m0-key" }), colour = hue(d, names.length);
+        Object.assign(key.style, dashed(d, names.length) ? { border: `2px dashed ${colour}`, boxSizing: "border-box" } : { background: colour });
         line.append(`${name} `);
         rows.push(element(line, "b", { title }));
       });
@@ -89,10 +90,12 @@ export default {
         names.forEach((name, d) => {
           const span = high[d] - low[d] || 1;
           Object.assign(ctx, { strokeStyle: hue(d, names.length), lineWidth: 1.4 });
+          ctx.setLineDash(dashed(d, names.length) ? [5, 3] : []);
           ctx.beginPath();
           for (let k = 0; k < length; k++) ctx.lineTo(x(k), top + tall * (1 - (numbers[k * dims + first + d] - low[d]) / span));
           ctx.stroke();
         });
+        ctx.setLineDash([]);
         Object.assign(ctx, { strokeStyle: view.ink, lineWidth: 1, globalAlpha: 0.9 });
         ctx.beginPath(); ctx.moveTo(x(frame), top); ctx.lineTo(x(frame), top + tall); ctx.stroke();
         first += names.length;
@@ -145,7 +148,8 @@ export default {
   },
 };
 
-// Many dims in one panel: colours around the circle, dark enough on white and light enough on black.
-const EIGHT = [COLOUR.data, COLOUR.regression, COLOUR.flow, COLOUR.gaussian, COLOUR.one_step, COLOUR.path, "#cf73ad", "#8C6D00"];
-const hue = (d, n) => (n <= 8 ? EIGHT[d]
+// Six colours, as in the still pictures; from the seventh dim on they are dashed. With many dims: colours around the circle.
+const SIX = [COLOUR.data, COLOUR.regression, COLOUR.flow, COLOUR.gaussian, COLOUR.one_step, COLOUR.path];
+const dashed = (d, n) => n <= 2 * SIX.length && d >= SIX.length;
+const hue = (d, n) => (n <= 2 * SIX.length ? SIX[d % SIX.length]
   : `hsl(${Math.round(360 * d / n)} 65% 48%)`);
