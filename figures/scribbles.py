@@ -11,6 +11,8 @@ from minipi0.plots import style
 CHUNKS = 20
 WIDTH, HEIGHT, SCALE = 760, 420, 150  # pixels; pixels of one unit of the plane
 MIDDLE = (380, 196)
+FLOOR = 392  # the chunks' part of the height; below it stands the bar
+FADE = 70  # pixels in which noise fades at the picture's edges
 STILL, MOVING = 1.2, 4.8  # seconds: at either end, and on the way
 FRAMES = 20  # drawn moments of the way; between them the browser interpolates
 
@@ -38,11 +40,11 @@ def scribbles() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
         f"<title>{CHUNKS} chunks of noise become {CHUNKS} paths around a disc, on both sides of it;"
         f" {hits} of them touch it</title>",
-        '<defs><clipPath id="page"><rect width="760" height="392"/></clipPath></defs>',
+        f"<defs>{_fading('x', WIDTH)}{_fading('y', FLOOR)}</defs>",
         f'<circle cx="{MIDDLE[0]}" cy="{MIDDLE[1]}" r="{SCALE * toys.obstacle.radius:g}"'
         f' fill="{style.INK}" fill-opacity=".25" stroke="{style.INK}"/>',
-        '<g clip-path="url(#page)" fill="none" stroke-width="1.6" stroke-linejoin="round"'
-        f' stroke="{style.FLOW}">',
+        '<g mask="url(#fade-x)"><g mask="url(#fade-y)" fill="none" stroke-width="1.6"'
+        f' stroke-linejoin="round" stroke="{style.FLOW}">',
         f'<animate attributeName="stroke" {moves} values="{_colours()}"/>',
     ]
     for chunk in way.permute(1, 0, 2, 3):  # (FRAMES + 1, 16, 2)
@@ -55,7 +57,7 @@ def scribbles() -> str:
     track = 'x="230" y="402" height="6" rx="3"'
     text = f'font-family="system-ui,sans-serif" font-size="24" fill="{style.INK}"'
     parts += [
-        "</g>",
+        "</g></g>",
         f'<rect {track} width="300" fill="{style.INK}" fill-opacity=".3"/>',
         f'<rect {track} width="300" fill="{style.FLOW}">'
         f'<animate attributeName="width" {moves} values="{bar}"/></rect>',
@@ -63,6 +65,25 @@ def scribbles() -> str:
         f'<text x="540" y="411" {text}>τ = 1, actions</text></svg>',
     ]
     return "\n".join(parts)
+
+
+def _fading(axis: str, length: int) -> str:
+    """A mask in which what comes near either end of an axis, "x" or "y", fades."""
+    stops = "".join(
+        f'<stop offset="{at:.3f}" stop-color="{colour}"/>'
+        for at, colour in [
+            (0, "#000"),
+            (FADE / length, "#fff"),
+            (1 - FADE / length, "#fff"),
+            (1, "#000"),
+        ]
+    )
+    whole = f'width="{WIDTH}" height="{FLOOR}"'
+    return (
+        f'<linearGradient id="ramp-{axis}" x2="{int(axis == "x")}" y2="{int(axis == "y")}">{stops}'
+        f'</linearGradient><mask id="fade-{axis}" maskUnits="userSpaceOnUse" x="0" y="0" {whole}>'
+        f'<rect {whole} fill="url(#ramp-{axis})"/></mask>'
+    )
 
 
 def _line(points: torch.Tensor) -> str:
