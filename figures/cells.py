@@ -18,6 +18,10 @@ UNFOLD = "Solution (click the bar to unfold)"  # in JupyterLab; on the page the 
 COLOURS = HtmlFormatter(cssclass="source")
 DARK = HtmlFormatter(cssclass="source", style="one-dark")
 TABLE = re.compile(r"\S {3,}\S")  # columns in plain text
+INDENTED = re.compile(r"^ {2,}\S", re.MULTILINE)
+CODE = 100  # signs: printed code has no longer lines, an indented sentence may have
+COLUMN = 115  # signs of 13 pixels that fit into the text's column
+TALL = 50  # lines
 
 
 @dataclass
@@ -142,9 +146,25 @@ def joined(outputs) -> list:
 
 
 def text(said: str) -> str:
-    """A text as HTML: its lines break where the page ends, those of a table do not."""
-    kind = "out" if TABLE.search(said) else "out prose"
-    return f'<pre class="{kind}">{escape(said)}</pre>'
+    """A text as HTML: its lines break where the page ends, those of a table or of code do not.
+
+    A table that is wider than the page gets smaller signs, before it scrolls. A sentence below a
+    table breaks as ever.
+    """
+    lines = said.splitlines()
+    tall = " tall" if len(lines) > TALL else ""
+    indented = INDENTED.search(said) and max(map(len, lines)) <= CODE
+    kept = [len(line) for line in lines if TABLE.search(line) or INDENTED.match(line)]
+    if not (indented or TABLE.search(said)):
+        return f'<pre class="out prose{tall}">{escape(said)}</pre>'
+    signs = max(kept)
+    broad = " broad" if signs > COLUMN else ""
+    inner = "\n".join(
+        f'<span class="prose">{escape(line)}</span>' if len(line) > signs else escape(line)
+        for line in said.split("\n")
+    )
+    pre = f'<pre class="out{tall}">{inner}</pre>'
+    return f'<div class="fit{broad}" style="--signs: {signs}">{pre}</div>'
 
 
 def output(one) -> str:

@@ -212,6 +212,12 @@ FAINT = (
 ).replace("LUMINANCE", LUMINANCE)
 
 
+# tables that a window of 1400 pixels does not show whole
+SCROLLING = """() => [...document.querySelectorAll("pre.out:not(.tall)")]
+  .filter((pre) => pre.scrollWidth > pre.clientWidth + 1 || pre.scrollHeight > pre.clientHeight + 1)
+  .map((pre) => pre.textContent.slice(0, 80))"""
+
+
 @needs_chromium
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_code_can_be_read_and_no_page_is_wider_than_its_window(site, page, theme):
@@ -222,6 +228,7 @@ def test_code_can_be_read_and_no_page_is_wider_than_its_window(site, page, theme
         for width in (400, 760, 1000, 1400):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+        assert page.evaluate(SCROLLING) == [], path.name
     page.emulate_media(color_scheme="light")
 
 
@@ -232,7 +239,15 @@ def test_what_was_printed_in_a_row_is_one_text_and_only_tables_keep_their_lines(
     assert [joined.text for joined in cells.joined([one, other])] == ["a plain\nsentence\n"]
     assert one.text == "a plain\n"
     assert cells.text("a plain\n") == '<pre class="out prose">a plain\n</pre>'
-    assert cells.text("tau     loss") == '<pre class="out">tau     loss</pre>'
+    table = cells.text("tau     loss")
+    assert table == '<div class="fit" style="--signs: 12"><pre class="out">tau     loss</pre></div>'
+    code = "    def readout(self):\n        return self.state\n"
+    assert f'<pre class="out">{code}</pre>' in cells.text(code)
+    refusal = "a camera is missing:\n    refused: " + "the observation has no picture " * 4
+    assert cells.text(refusal) == f'<pre class="out prose">{refusal}</pre>'
+    sentence = "a sentence below the table breaks " * 9
+    assert f'<span class="prose">{sentence}</span>' in cells.text(f"tau     loss\n{sentence}")
+    assert 'class="fit broad"' in cells.text("tau     loss" * 20)
 
 
 @needs_chromium

@@ -1,4 +1,4 @@
-// The search, the theme's button, and the section that is being read.
+// The search, the theme's button, the section that is being read, folded parts, and what scrolls.
 
 const field = document.querySelector("#search"), found = document.querySelector("#found");
 const menu = document.querySelector("#menu"), up = field.dataset.up;
@@ -75,3 +75,13 @@ function unfold() {
 }
 addEventListener("hashchange", unfold);
 unfold();
+
+// what is wider than its place says that it scrolls, and the keyboard reaches it
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const wider = target.scrollWidth > target.clientWidth + 1;
+    target.classList.toggle("scrolls", wider);
+    if (wider) target.tabIndex = 0; else target.removeAttribute("tabindex");
+  }
+});
+for (const part of document.querySelectorAll(".figure, .wide, .fit pre")) sizes.observe(part);
