@@ -22,6 +22,7 @@ INDENTED = re.compile(r"^ {2,}\S", re.MULTILINE)
 CODE = 100  # signs: printed code has no longer lines, an indented sentence may have
 COLUMN = 115  # signs of 13 pixels that fit into the text's column
 TALL = 50  # lines
+SMALL = 480  # pixels: a picture that a telephone's screen does not shrink much
 
 
 @dataclass
@@ -173,7 +174,10 @@ def output(one) -> str:
         return text(strip_ansi(one.text))
     data, alt = one.get("data", {}), one.get("metadata", {}).get("alt", "")
     if "text/html" in data:
-        return f'<div class="out">{data["text/html"]}</div>'
+        html = data["text/html"]
+        width = re.match(r'<img [^>]*\bwidth="(\d+)"', html)
+        small = " small" if width and int(width[1]) <= SMALL else ""
+        return f'<div class="out{" figure" if width else ""}{small}">{html}</div>'
     for kind in ("image/png", "image/jpeg"):
         if kind in data:
             return f'<img class="out" alt="{escape(alt)}" src="data:{kind};base64,{data[kind]}">'

@@ -216,6 +216,16 @@ FAINT = (
 SCROLLING = """() => [...document.querySelectorAll("pre.out:not(.tall)")]
   .filter((pre) => pre.scrollWidth > pre.clientWidth + 1 || pre.scrollHeight > pre.clientHeight + 1)
   .map((pre) => pre.textContent.slice(0, 80))"""
+# figures whose letters are too small on a telephone, and those that scroll and do not say so
+SHRUNK = """async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  return [...document.querySelectorAll(".figure:not(.small)")].filter((figure) => {
+    const image = figure.querySelector("img");
+    if (!image.checkVisibility()) return false;
+    const shown = image.getBoundingClientRect().width;
+    return shown < Math.min(700, image.getAttribute("width")) || !figure.matches(".scrolls");
+  }).map((figure) => figure.textContent + figure.className);
+}"""
 
 
 @needs_chromium
@@ -229,6 +239,9 @@ def test_code_can_be_read_and_no_page_is_wider_than_its_window(site, page, theme
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
         assert page.evaluate(SCROLLING) == [], path.name
+        page.set_viewport_size({"width": 400, "height": 900})
+        assert page.evaluate(SHRUNK) == [], path.name
+    page.set_viewport_size({"width": 1400, "height": 900})
     page.emulate_media(color_scheme="light")
 
 
