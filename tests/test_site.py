@@ -273,3 +273,24 @@ def test_the_search_finds_a_section(site, page):
     first.click()
     page.wait_for_url("**/11_how_many_trials.html#*")
     assert page.errors == []
+
+
+@needs_chromium
+def test_an_answer_is_folded_with_its_explanation_and_links_open_it(builder, site, page):
+    cells = sys.modules["cells"]
+    assert cells.explanation("It fell.\n\nMuch.\n\n## 2\n\nMore.") == (
+        "It fell.\n\nMuch.",
+        "## 2\n\nMore.",
+    )
+    assert cells.explanation("It fell.\n\nWhere else? Look:") == ("It fell.", "Where else? Look:")
+    assert cells.explanation("Where does it fall? Here.") == ("Where does it fall? Here.", "")
+    page.goto((site / "02_velocity_targets.html").as_uri())
+    closed = "() => document.querySelectorAll('.cell.code > details:not([open])').length"
+    before = page.evaluate(closed)
+    assert not page.locator("#cell-loss-text").is_visible()
+    page.evaluate("location.hash = '#cell-loss-text'")
+    page.wait_for_selector("#cell-loss-text")
+    assert page.locator("#cell-loss-text").is_visible() and page.evaluate(closed) == before - 1
+    page.evaluate("location.hash = '#cell-replay'")  # as a question of the front page does
+    page.wait_for_function("document.querySelector('#cell-replay > details').open")
+    assert page.locator("#cell-guess-loss").is_visible()

@@ -68,10 +68,15 @@ const watcher = new IntersectionObserver((entries) => {
 }, { rootMargin: "0px 0px -75% 0px" });
 for (const id of links.keys()) { const heading = document.getElementById(id); if (heading) watcher.observe(heading); }
 
-// a link into a folded part opens it
+// a link into a folded part, or to a cell with one, opens it
 function unfold() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+  if (!target) return;
+  const within = target.matches(".cell.code") ? [...target.querySelectorAll(":scope > details")] : [];
+  for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") within.push(node);
+  const closed = within.filter((part) => !part.open);
+  for (const part of closed) part.open = true;
+  if (closed.length) target.scrollIntoView();
 }
 addEventListener("hashchange", unfold);
 unfold();
