@@ -11,7 +11,7 @@ import shutil
 from html import escape
 from pathlib import Path
 
-from cells import COLOURS, DARK, Section, cell_texts, page
+from cells import COLOURS, DARK, Section, cell_texts, page, plain
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from pygments import highlight
@@ -52,7 +52,7 @@ class Site:
         for path, body, sections in made:
             self.write(f"{path.stem}.html", sections[0].title, body, path.name)
             for section in sections:
-                self.index(f"{path.stem}.html", sections[0].title, section)
+                self.index(sections[0].title, section, f"{path.stem}.html#{section.anchor}")
         self.write("index.html", "minipi0", self.front())
         for address, file in self.copied.items():
             self.copy(address, file)
@@ -97,6 +97,11 @@ class Site:
             address = f"{name}.html" + (f"#cell-{found[0]}" if found else "")
             answer = f" <span>{escape(found[1])}</span>" if found else ""
             parts.append(f'<li><a href="{address}">{escape(question.asked)}</a>{answer}</li>')
+            section = Section(question.asked, address, 2, [found[1]] if found else [])
+            self.index("What readers ask", section, address)
+        run = re.search(r'<p id="run">(.+)</p>', front)
+        section = Section("Run and change the code", "run", 2, [plain(run[1])])
+        self.index("minipi0", section, "index.html#run")
         return "\n".join([*parts, "</ol>"])
 
     def link(self, target: str) -> str:
@@ -128,11 +133,10 @@ class Site:
             return
         self.write(address, file.name, f"<h1>{file.relative_to(ROOT).as_posix()}</h1>{body}")
 
-    def index(self, page: str, title: str, section: Section) -> None:
-        """Let the search find a section."""
-        text = " ".join(section.text)
-        entry = {"page": f"{page}#{section.anchor}", "notebook": title, "title": section.title}
-        self.found.append(entry | {"text": text})
+    def index(self, notebook: str, section: Section, page: str) -> None:
+        """Let the search find a section of a notebook at its address on the site."""
+        entry = {"page": page, "notebook": notebook, "title": section.title}
+        self.found.append(entry | {"text": " ".join(section.text), "folded": section.folded})
 
     def save(self, name: str, text: str) -> None:
         path = self.out / name

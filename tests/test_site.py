@@ -275,6 +275,30 @@ def test_the_search_finds_a_section(site, page):
     assert page.errors == []
 
 
+SPELLINGS = [
+    ("τ", "tau"),
+    ("ε", "epsilon"),
+    ("π0.5", "pi0.5"),
+    ("pi05", "pi0.5"),
+    ("fine-tuning", "finetuning"),
+    ("data set", "dataset"),
+    ("normalisation", "normalization"),
+    ("colour", "color"),
+]
+
+
+@needs_chromium
+def test_the_search_knows_other_spellings(site, page):
+    page.goto((site / "index.html").as_uri())
+    search = "words => matches(spelled(words.replaceAll('-', ' ')).split(' ')).map((s) => s.page)"
+    for one, other in SPELLINGS:
+        found = page.evaluate(search, one)
+        assert found and found == page.evaluate(search, other), (one, other)
+    assert page.evaluate(search, "colab")[-1].startswith("index.html")
+    page.fill("#search", "epsilon")
+    assert re.search("[εϵ]", page.inner_text("#found small"))
+
+
 @needs_chromium
 def test_an_answer_is_folded_with_its_explanation_and_links_open_it(builder, site, page):
     cells = sys.modules["cells"]
@@ -288,8 +312,10 @@ def test_an_answer_is_folded_with_its_explanation_and_links_open_it(builder, sit
     closed = "() => document.querySelectorAll('.cell.code > details:not([open])').length"
     before = page.evaluate(closed)
     assert not page.locator("#cell-loss-text").is_visible()
-    page.evaluate("location.hash = '#cell-loss-text'")
-    page.wait_for_selector("#cell-loss-text")
+    page.fill("#search", "irreducible")
+    links = page.locator("#found a[href$='#cell-loss-text']")
+    assert links.count() == 1
+    links.click()
     assert page.locator("#cell-loss-text").is_visible() and page.evaluate(closed) == before - 1
     page.evaluate("location.hash = '#cell-replay'")  # as a question of the front page does
     page.wait_for_function("document.querySelector('#cell-replay > details').open")

@@ -3,28 +3,56 @@
 const field = document.querySelector("#search"), found = document.querySelector("#found");
 const menu = document.querySelector("#menu"), up = field.dataset.up;
 
+// other spellings are brought to one, in the texts and in what is typed
+const SPELLINGS = [[/[\u00ad\u2010-\u2013-]/g, ""], [/τ/g, "tau"], [/[εϵ]/g, "epsilon"], [/\beps\b/g, "epsilon"],
+  [/σ/g, "sigma"], [/θ/g, "theta"], [/π(?=[0₀])/g, "pi"], [/pi ?zero|pi₀/g, "pi0"], [/pi0(?=5)/g, "pi0."],
+  [/data (?=sets?\b)/g, "data"], [/fine (?=tun)/g, "fine"], [/check (?=points?\b)/g, "check"],
+  [/z/g, "s"], [/ou(?=r|\b)/g, "o"], [/(?<=cen|me)tre/g, "ter"], [/ll/g, "l"], [/grey/g, "gray"], [/artefact/g, "artifact"]];
+const spelled = (text) => SPELLINGS.reduce((t, [other, one]) => t.replace(other, one), text.toLowerCase());
+let sections; // made when the search is first used
+
+function prepared() {
+  return sections ??= SEARCH.map((section) => {
+    const folded = Object.entries(section.folded).map(([anchor, text]) => ({ anchor, text, spelled: spelled(text) }));
+    return { ...section, folded, head: spelled(section.title), spelled: spelled(section.text) };
+  });
+}
+
+// the sections with all words: each with where it leads, and the text that has the first word
 function matches(words) {
   const scored = [];
-  for (const section of SEARCH) {
-    const title = section.title.toLowerCase(), text = section.text.toLowerCase();
+  for (const section of prepared()) {
+    const parts = [section, ...section.folded];
     let score = 0;
     for (const word of words) {
-      const here = 5 * title.includes(word) + text.includes(word);
+      const here = 5 * section.head.includes(word) + parts.some((part) => part.spelled.includes(word));
       if (!here) { score = 0; break; }
       score += here;
     }
-    if (score) scored.push([score, section]);
+    if (!score) continue;
+    // a part that is folded only where the rest of the section lacks a word
+    const open = words.every((word) => section.head.includes(word) || section.spelled.includes(word));
+    const count = (part) => words.filter((word) => part.spelled.includes(word)).length;
+    const part = open ? section : section.folded.reduce((best, one) => (count(one) > count(best) ? one : best));
+    const page = open ? section.page : section.page.replace(/#.*/, "#" + part.anchor);
+    scored.push([score, { ...section, page, text: part.text }]);
   }
   return scored.sort((a, b) => b[0] - a[0]).slice(0, 12).map(([, section]) => section);
 }
 
 function excerpt(text, word) {
-  const at = Math.max(0, text.toLowerCase().indexOf(word) - 40);
+  const place = spelled(text).indexOf(word);
+  let low = 0, high = text.length; // the sign of the text that is written at this place
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (spelled(text.slice(0, middle)).length <= place) low = middle + 1; else high = middle;
+  }
+  const at = Math.max(0, low - 41);
   return (at ? "… " : "") + text.slice(at, at + 110) + " …";
 }
 
 field.addEventListener("input", () => {
-  const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = spelled(field.value.replace(/[-\u2010-\u2013]/g, " ")).split(/\s+/).filter(Boolean);
   found.hidden = !words.length;
   menu.hidden = !!words.length;
   found.replaceChildren(...matches(words).map((section) => {
