@@ -65,10 +65,10 @@ QUESTIONS = [
         "Why is t = 1 noise in the code, when the paper says τ = 0 is?",
         "12",
         rf"float64:\s+largest \|v \+ u\| {NUMBER}",
-        "It is a convention, t = 1 − τ with the opposite sign: the sum of the two velocities is at "
-        "most {0}, which is rounding.",
-        plain="It is a convention, t = 1 − τ with the opposite sign: the two velocities cancel "
-        "exactly.",
+        "It is a convention, t = 1 − τ with the opposite sign: their velocity and ours add up to "
+        "0, to within {0}.",
+        plain="It is a convention, t = 1 − τ with the opposite sign: their velocity and ours add "
+        "up to exactly 0.",
     ),
     Question(
         "Is the sign of the target right: A − ε, or ε − A?",
@@ -217,7 +217,7 @@ QUESTIONS = [
         "At the wall it made no difference: policies that predict 4, 16 or 32 actions, and execute "
         "4 of them, succeed in {0}, {1} and {2} of the trials.",
         plain="At the wall it made no difference: policies that predict 4, 16 or 32 actions, and "
-        "execute 4 of them, succeed in {0} of the trials, all three.",
+        "execute 4 of them, all succeed in {0} of the trials.",
     ),
     Question(
         "What did π0 change against Octo?",

@@ -320,3 +320,18 @@ def test_an_answer_is_folded_with_its_explanation_and_links_open_it(builder, sit
     page.evaluate("location.hash = '#cell-replay'")  # as a question of the front page does
     page.wait_for_function("document.querySelector('#cell-replay > details').open")
     assert page.locator("#cell-guess-loss").is_visible()
+
+
+def test_numbers_of_the_front_page_are_said_as_a_text_says_them(builder):
+    questions = sys.modules["questions"]
+    spoken = {
+        "52%": "52 %",
+        "0e+00": "0",
+        "1e-06": "10⁻⁶",
+        "2.5e+03": "2.5 · 10³",
+        "-0.16": "−0.16",
+    }
+    assert {number: questions.spoken(number) for number in spoken} == spoken
+    asked = questions.Question("?", "01", r"(\d+%) (\d+%)", "{0} and {1}", plain="both {0}")
+    assert asked.found({"a": "50% 60%"}) == ("a", "50 % and 60 %")
+    assert asked.found({"a": "50% 50%"}) == ("a", "both 50 %")
