@@ -14,10 +14,6 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 LEFT_OUT = "guard"  # the tag of cells that only keep a number true
-ANSWER = "Show the answer"
-# what comes after an answer's explanation; its last paragraph may lead on, with a question or a ":"
-NEXT = re.compile(r"#|\*\*Predict first|Now ")
-LEADS_ON = re.compile(r"(?!So |[-*] |\d+\. |\s)([^.:;]*\?|[\s\S]*[:?]\s*$)")
 UNFOLD = "Solution (click the bar to unfold)"  # in JupyterLab; on the page the bar has a text
 COLOURS = HtmlFormatter(cssclass="source")
 DARK = HtmlFormatter(cssclass="source", style="one-dark")
@@ -34,14 +30,12 @@ class Section:
     """A heading and what stands below it, for the sidebar and the search.
 
     title: its text. anchor: its id on the page. level: 1 is the notebook's title. text: plain.
-    folded: plain text that the page folds with an answer, {id on the page: text}.
     """
 
     title: str
     anchor: str
     level: int
     text: list[str] = field(default_factory=list)
-    folded: dict[str, str] = field(default_factory=dict)
 
 
 class Renderer(IPythonRenderer):
@@ -89,46 +83,23 @@ def page(path: Path, link) -> tuple[str, list[Section]]:
     """
     sections: list[Section] = []
     markdown = MarkdownWithMath(renderer=Renderer(link, sections))
-    parts, answered = [], False
+    parts = []
     for cell in nbformat.read(path, as_version=4).cells:
         tags = cell.metadata.get("tags", [])
         if LEFT_OUT in tags or not cell.source.strip() or cell.source.startswith(UNFOLD):
             continue
-        name, source = f' id="cell-{cell.id}"', cell.source
         if cell.cell_type == "markdown":
-            if answered and sections:
-                said, source = explanation(source)
-                if said:
-                    inner = markdown.render(said)
-                    sections[-1].folded[f"cell-{cell.id}"] = plain(inner)
-                    end = "</details></section>"
-                    inner = f'<div class="markdown"{name}>{inner}</div>{end}'
-                    parts[-1], name = parts[-1].removesuffix(end) + inner, ""
-            inner = markdown.render(source)
+            inner = markdown.render(cell.source)
             if sections:
                 sections[-1].text.append(plain(re.sub(r"<h\d.*?</h\d>", "", inner)))
         elif cell.cell_type == "code":
             inner = code_cell(cell, tags)
         else:
             continue
-        answered = f"<summary>{ANSWER}" in inner
-        if source:
-            parts.append(f'<section class="cell {cell.cell_type}"{name}>{inner}</section>')
+        parts.append(
+            f'<section class="cell {cell.cell_type}" id="cell-{cell.id}">{inner}</section>'
+        )
     return "\n".join(parts), sections
-
-
-def explanation(source: str) -> tuple[str, str]:
-    """What the text below an answer says about it, and the rest: from a heading or the next guess.
-
-    source: Markdown. A last paragraph that leads on to the next cell belongs to the rest.
-    """
-    blocks = source.split("\n\n")
-    for i, block in enumerate(blocks):
-        said = "\n\n".join(blocks[:i])
-        leads_on = 0 < i == len(blocks) - 1 and LEADS_ON.match(block)
-        if (NEXT.match(block) or leads_on) and said.count("```") % 2 == 0:
-            return said, "\n\n".join(blocks[i:])
-    return source, ""
 
 
 def cell_texts(path: Path) -> dict[str, str]:
@@ -154,7 +125,7 @@ def code_cell(cell, tags) -> str:
     if state.get("source_hidden"):
         source = folded("Code", source)
     if outputs and state.get("outputs_hidden"):
-        outputs = folded(ANSWER, outputs)
+        outputs = folded("Show the answer", outputs)
     if "live-only" in tags and not outputs:
         outputs = "<p class='note'>What this cell shows needs a running notebook.</p>"
     return source + outputs

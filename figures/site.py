@@ -136,7 +136,7 @@ class Site:
     def index(self, notebook: str, section: Section, page: str) -> None:
         """Let the search find a section of a notebook at its address on the site."""
         entry = {"page": page, "notebook": notebook, "title": section.title}
-        self.found.append(entry | {"text": " ".join(section.text), "folded": section.folded})
+        self.found.append(entry | {"text": " ".join(section.text)})
 
     def save(self, name: str, text: str) -> None:
         path = self.out / name

@@ -12,30 +12,20 @@ const spelled = (text) => SPELLINGS.reduce((t, [other, one]) => t.replace(other,
 let sections; // made when the search is first used
 
 function prepared() {
-  return sections ??= SEARCH.map((section) => {
-    const folded = Object.entries(section.folded).map(([anchor, text]) => ({ anchor, text, spelled: spelled(text) }));
-    return { ...section, folded, head: spelled(section.title), spelled: spelled(section.text) };
-  });
+  return sections ??= SEARCH.map((section) => ({ ...section, head: spelled(section.title), spelled: spelled(section.text) }));
 }
 
-// the sections with all words: each with where it leads, and the text that has the first word
+// the sections with all words, the best first
 function matches(words) {
   const scored = [];
   for (const section of prepared()) {
-    const parts = [section, ...section.folded];
     let score = 0;
     for (const word of words) {
-      const here = 5 * section.head.includes(word) + parts.some((part) => part.spelled.includes(word));
+      const here = 5 * section.head.includes(word) + section.spelled.includes(word);
       if (!here) { score = 0; break; }
       score += here;
     }
-    if (!score) continue;
-    // a part that is folded only where the rest of the section lacks a word
-    const open = words.every((word) => section.head.includes(word) || section.spelled.includes(word));
-    const count = (part) => words.filter((word) => part.spelled.includes(word)).length;
-    const part = open ? section : section.folded.reduce((best, one) => (count(one) > count(best) ? one : best));
-    const page = open ? section.page : section.page.replace(/#.*/, "#" + part.anchor);
-    scored.push([score, { ...section, page, text: part.text }]);
+    if (score) scored.push([score, section]);
   }
   return scored.sort((a, b) => b[0] - a[0]).slice(0, 12).map(([, section]) => section);
 }
