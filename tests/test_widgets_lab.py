@@ -166,10 +166,13 @@ def test_in_jupyterlab_an_answer_is_covered_until_there_is_a_guess(lab):
     guess = "from minipi0.widgets import Guess\nGuess('How many are zero?', unit='numbers')"
     other = "from minipi0.widgets import Guess\nGuess('Which?', ['left', 'right'])"
     with blank_page() as page:
-        run_all(page, lab, [guess, "print('17 of 42')", guess, other, "print('the right one')"])
+        fault = "raise RuntimeError('no such file')"
+        right = "print('the right one')"
+        run_all(page, lab, [guess, "print('17 of 42')", guess, other, right, guess, fault])
+        page.get_by_text("no such file").last.wait_for()  # a fault is never covered
         answer = page.locator(".jp-OutputArea-output").filter(has_text="17 of 42")
         answer.wait_for(state="attached")
-        page.locator(".m0-guess").nth(2).wait_for()  # a guess after a guess is no answer
+        page.locator(".m0-guess").nth(3).wait_for()  # a guess after a guess is no answer
         assert not answer.is_visible()
         page.get_by_text("Show the answer without a guess").first.click()
         answer.wait_for()
