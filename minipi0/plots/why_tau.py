@@ -1,11 +1,11 @@
-"""Notebook 03's pictures: runs side by side, what a point tells of tau, where a field is off."""
+"""Notebook 03's pictures: one answer to all noise, what a point tells of tau, a field's error."""
 
 import torch
 
 from minipi0.plots import style
 from minipi0.plots.shared import disc
 
-COLOURS = (style.REGRESSION, style.GAUSSIAN, style.FLOW, style.PATH)
+COLOURS = (style.REGRESSION, style.GAUSSIAN, style.FLOW, style.PATH)  # (a), (b), (c), exact
 
 
 def one_go(noise, output, obstacle):
@@ -28,29 +28,6 @@ def one_go(noise, output, obstacle):
     arrow = {"arrowstyle": "->", "color": style.INK}
     look = dict(xytext=(0, 60), textcoords="offset points", ha="center")
     right.annotate("all 60 are here", (0, 0.1), arrowprops=arrow, **look)
-    return fig
-
-
-def runs(panels: dict):
-    """A panel per measure: every run a dot, their mean a bar.
-
-    panels: {title: {name: one number per run}}; a title that ends in "(log)" gets a log axis
-
-    Returns the figure.
-    """
-    fig, axes = style.figure(1, len(panels), size=(3.7, 3.0), squeeze=False)
-    for ax, (title, measured) in zip(axes[0], panels.items(), strict=True):
-        for i, (values, colour) in enumerate(zip(measured.values(), COLOURS, strict=False)):
-            values = torch.as_tensor(values, dtype=torch.float64)
-            ax.plot(i + torch.linspace(-0.18, 0.18, len(values)), values, "o", color=colour, ms=6)
-            ax.hlines(values.mean(), i - 0.32, i + 0.32, color=colour, lw=1.5)
-        ax.set_xticks(range(len(measured)), list(measured))
-        ax.set_xlim(-0.6, len(measured) - 0.4)
-        if title.endswith("(log)"):
-            ax.set_yscale("log")
-        else:
-            ax.set_ylim(bottom=0)
-        ax.set_title(title.removesuffix("(log)").strip())
     return fig
 
 
