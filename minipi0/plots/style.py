@@ -74,7 +74,7 @@ def discs(ax, mixture, colour=DATA, fill: float = 0.3) -> None:
 
     Discs that touch have one rim around them, as in the widgets.
 
-    fill: opacity of the discs' inside
+    colour: of rim and inside. fill: opacity of the inside
     """
     means, radius = np.asarray(mixture.means), 2 * mixture.std
     whole = Path.make_compound_path(*(Path.circle(mean, radius) for mean in means))
